@@ -1,0 +1,144 @@
+"""Pricing: the only place where totals are computed."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from commande.core import money
+from commande.core.tax import TaxRate, tax_of
+from commande.errors import FieldError, TotalOutOfRange
+
+
+@dataclass(frozen=True, slots=True)
+class PricedLine:
+    """A cart line with the price of the moment. All amounts in minor units."""
+
+    product_id: str
+    title: str
+    type: str
+    quantity: int
+    unit_minor: int
+    rate: TaxRate | None = None
+    tax_minor: int = 0
+    """Tax within (inclusive) or on top of (exclusive) ``amount_minor``."""
+
+    @property
+    def amount_minor(self) -> int:
+        """Unit price times quantity, as the catalogue means it."""
+        return self.unit_minor * self.quantity
+
+    @property
+    def total_minor(self) -> int:
+        """What the customer pays for the line."""
+        on_top = self.rate is not None and not self.rate.inclusive
+        return self.amount_minor + (self.tax_minor if on_top else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Priced lines of one cart, frozen for one Stripe session. Total = Σ lines, to the cent."""
+
+    currency: str
+    lines: tuple[PricedLine, ...]
+
+    @property
+    def total_minor(self) -> int:
+        """What the customer pays, in minor units."""
+        return sum(line.total_minor for line in self.lines)
+
+    def taxes(self) -> dict[TaxRate, tuple[int, int]]:
+        """Net base and tax by rate, in minor units, rates in order."""
+        sums: dict[TaxRate, tuple[int, int]] = {}
+        for line in self.lines:
+            if line.rate is not None:
+                base, tax = sums.get(line.rate, (0, 0))
+                net = line.total_minor - line.tax_minor
+                sums[line.rate] = (base + net, tax + line.tax_minor)
+        return dict(sorted(sums.items()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The quote as stored: integers and texts only."""
+        return {
+            "currency": self.currency,
+            "total_minor": self.total_minor,
+            "lines": [
+                {
+                    "product_id": line.product_id,
+                    "title": line.title,
+                    "type": line.type,
+                    "quantity": line.quantity,
+                    "unit_minor": line.unit_minor,
+                    "tax_minor": line.tax_minor,
+                    "total_minor": line.total_minor,
+                    "rate": line.rate.key if line.rate else None,
+                }
+                for line in self.lines
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> "Quote":
+        """The quote that ``to_dict`` stored."""
+        return cls(
+            stored["currency"],
+            tuple(
+                PricedLine(
+                    line["product_id"],
+                    line["title"],
+                    line["type"],
+                    line["quantity"],
+                    line["unit_minor"],
+                    TaxRate.from_key(line["rate"]) if line["rate"] else None,
+                    line["tax_minor"],
+                )
+                for line in stored["lines"]
+            ),
+        )
+
+
+def quote(lines: list[PricedLine], currency: str) -> Quote:
+    """Compute tax and total of priced lines (tax rounded half up per line).
+
+    Raises TotalOutOfRange when Stripe would not charge the total.
+    """
+    taxed = (replace(line, tax_minor=tax_of(line.amount_minor, line.rate)) if line.rate else line
+             for line in lines)  # fmt: skip
+    result = Quote(currency, tuple(taxed))
+    _check_range(result)
+    return result
+
+
+def adopt_total(ours: Quote, stripe_total_minor: int) -> Quote | None:
+    """Our quote with Stripe's total, where the difference can only be the rounding of tax.
+
+    Inclusive prices leave nothing to round. With tax on top, Stripe rounds per line or per rate by
+    a setting of the account: up to one minor unit per rate is believed and laid on the tax of that
+    rate's largest lines. Anything else returns None: the session must not be paid.
+    """
+    difference = stripe_total_minor - ours.total_minor
+    if difference == 0:
+        return ours
+    on_top = sorted({line.rate for line in ours.lines if line.rate and not line.rate.inclusive})
+    if abs(difference) > len(on_top):
+        return None
+    step = 1 if difference > 0 else -1
+    lines = list(ours.lines)
+    for rate in on_top[: abs(difference)]:
+        largest = max(
+            (i for i, line in enumerate(lines) if line.rate == rate),
+            key=lambda i: lines[i].tax_minor,
+        )
+        lines[largest] = replace(lines[largest], tax_minor=lines[largest].tax_minor + step)
+    adopted = Quote(ours.currency, tuple(lines))
+    return adopted if min(line.tax_minor for line in adopted.lines) >= 0 else None
+
+
+def _check_range(result: Quote) -> None:
+    low, high = money.minimum(result.currency), money.MAXIMUM
+    if low <= result.total_minor <= high:
+        return
+    total, least, most = (
+        f"{money.to_major(minor, result.currency)}" for minor in (result.total_minor, low, high)
+    )
+    code = result.currency.upper()
+    detail = f"The total is {total} {code}; Stripe takes {least} to {most} {code}."
+    raise TotalOutOfRange(FieldError("items", "total_out_of_range", detail))

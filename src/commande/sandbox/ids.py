@@ -1,0 +1,20 @@
+"""Ids of Stripe's shapes, random or replayable from a seed."""
+
+import random
+import string
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+class Ids:
+    """Draws ids; the same seed and the same number of earlier starts give the same ids."""
+
+    def __init__(self, seed: int | str | None, starts: int = 0) -> None:
+        # Not a secret: what opens a session here opens nothing anywhere else.
+        self._random = random.Random(None if seed is None else f"{seed}/{starts}")  # noqa: S311
+
+    def new(self, prefix: str, length: int = 24) -> str:
+        return prefix + "".join(self._random.choices(_ALPHABET, k=length))
+
+    def session(self) -> str:
+        return self.new("cs_test_a1", 56)
