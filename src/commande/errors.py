@@ -118,7 +118,7 @@ class StripeUnavailable(CommandeError):
         self.retry_after = retry_after
         """Seconds after which a repeat makes sense."""
         self.indeterminate = indeterminate
-        """Stripe answered 5xx: it may have executed the call, and will replay the 5xx for its key."""
+        """Stripe answered 5xx: it may have executed the call, and replays the 5xx for its key."""
 
 
 class StripeRefused(CommandeError):
@@ -159,6 +159,12 @@ class EventForeign(CommandeError):
     """A verified checkout event whose metadata names no command of ours."""
 
     code = "event_foreign"
+
+
+class MailUnavailable(CommandeError):
+    """The outgoing mail server did not take the letter; it stays in the outbox."""
+
+    code = "mail_unavailable"
 
 
 class DatabaseBusy(CommandeError):

@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Final
 
 REF_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-_OBJECT_ID = re.compile(r"[0-9a-f]{24}")
+_SEALED: Final = ("command_id", "attempt_id", "total", "currency", "mac")
+_OBJECT_ID: Final = re.compile(r"[0-9a-f]{24}")
 
 
 class Ids:
@@ -54,7 +55,7 @@ class Seal:
         self._key = hashlib.sha256(b"commande:" + secret.encode()).digest()
 
     def _mac(self, *parts: str) -> bytes:
-        return hmac.digest(self._key, "\x1f".join(parts).encode(), "sha256")
+        return hmac.digest(self._key, "\x1f".join(parts).encode(errors="surrogatepass"), "sha256")
 
     def token(self, command_id: str) -> str:
         """The capability that opens one command's own data: 32 URL-safe characters, 192 bits."""
@@ -71,11 +72,9 @@ class Seal:
 
     def made(self, metadata: dict[str, str]) -> bool:
         """Whether metadata read back from Stripe was written by this shop."""
-        try:
-            amount = int(metadata["total"])
-            parts = metadata["command_id"], metadata["attempt_id"]
-            mark = self.mark(*parts, amount, metadata["currency"])
-            given = metadata["mac"]
-        except (KeyError, ValueError, UnicodeEncodeError):
+        texts = [text for key in _SEALED if isinstance(text := metadata.get(key), str)]
+        if len(texts) < len(_SEALED):
             return False
+        *named, given = texts
+        mark = self._mac("session", *named).hex()
         return hmac.compare_digest(given.encode(errors="replace"), mark.encode())

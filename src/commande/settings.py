@@ -7,7 +7,6 @@ import re
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
@@ -18,6 +17,9 @@ from commande.core.money import is_currency
 from commande.errors import SettingInvalid
 
 _KEY: Final = re.compile(r"(sk|rk)_(test|live)_")
+_URL: Final = re.compile(r"https?://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[\w.~/-]*)?")
+_DATABASE: Final = re.compile(r"(sqlite:///|postgresql://).+")
+_MAIL: Final = re.compile(r"smtp[a-z+]*://.+")
 _DURATION: Final = re.compile(r"(\d{1,6})([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -38,8 +40,15 @@ def _words(value: object) -> object:
 
 
 def _key(value: SecretStr) -> SecretStr:
-    if not _KEY.match(value.get_secret_value()):
-        raise ValueError("Give a secret key: it begins with sk_test_, sk_live_, rk_test_ or rk_live_.")
+    key = value.get_secret_value().strip()  # files of secrets end in a line break
+    if not _KEY.match(key):
+        raise ValueError("Give a secret key: sk_test_…, sk_live_…, rk_test_… or rk_live_…")
+    return SecretStr(key)
+
+
+def _filled(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().strip():
+        raise ValueError("Give a long random text, or leave the variable out.")
     return value
 
 
@@ -52,10 +61,21 @@ def _secrets(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 
 def _url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    if not _URL.fullmatch(value):
         raise ValueError("Give an absolute address such as https://shop.example, without a query.")
     return value.rstrip("/")
+
+
+def _database(value: str) -> str:
+    if not _DATABASE.fullmatch(value):
+        raise ValueError("Give sqlite:////absolute/path, sqlite:///relative or postgresql://….")
+    return value
+
+
+def _mail(value: str) -> str:
+    if not _MAIL.fullmatch(value):
+        raise ValueError("Give the address of a mail server such as smtp://mail.example:587.")
+    return value
 
 
 def _path(value: str) -> str:
@@ -89,6 +109,7 @@ def _duration(value: object) -> object:
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Url = Annotated[str, AfterValidator(_url)]
 UrlPath = Annotated[str, AfterValidator(_path)]
+Secret = Annotated[SecretStr, AfterValidator(_filled)]
 
 
 class Settings(BaseSettings):
@@ -96,6 +117,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_file=".env",
+        # Fields may be given by name too; unprefixed, that would read DATABASE_URL or LOCALE, which
+        # belong to the platform.
+        env_prefix="COMMANDE_",
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
@@ -112,8 +136,11 @@ class Settings(BaseSettings):
     ] = Field(default=(), validation_alias="STRIPE_WEBHOOK_SECRET")
     stripe_api_base: Url | None = Field(default=None, validation_alias="STRIPE_API_BASE")
 
-    database_url: str = Field(
-        default="sqlite:///commande.sqlite", validation_alias="COMMANDE_DATABASE_URL"
+    # Addresses with a password in them stay out of repr().
+    database_url: Annotated[str, AfterValidator(_database)] = Field(
+        default="sqlite:///commande.sqlite",
+        validation_alias="COMMANDE_DATABASE_URL",
+        repr=False,
     )
     site_url: Url = Field(default="http://localhost:8000", validation_alias="COMMANDE_SITE_URL")
     success_path: UrlPath = Field(
@@ -124,7 +151,7 @@ class Settings(BaseSettings):
     )
     allowed_hosts: Words = Field(default=("*",), validation_alias="COMMANDE_ALLOWED_HOSTS")
     cors_origins: Words = Field(default=("*",), validation_alias="COMMANDE_CORS_ORIGINS")
-    secret_key: SecretStr | None = Field(default=None, validation_alias="COMMANDE_SECRET_KEY")
+    secret_key: Secret | None = Field(default=None, validation_alias="COMMANDE_SECRET_KEY")
 
     shop_name: str = Field(
         default="commande", min_length=1, max_length=100, validation_alias="COMMANDE_SHOP_NAME"
@@ -148,10 +175,10 @@ class Settings(BaseSettings):
     )
 
     storefront: bool = Field(default=False, validation_alias="COMMANDE_STOREFRONT")
-    admin_password: SecretStr | None = Field(
-        default=None, validation_alias="COMMANDE_ADMIN_PASSWORD"
+    admin_password: Secret | None = Field(default=None, validation_alias="COMMANDE_ADMIN_PASSWORD")
+    mail_url: Annotated[str, AfterValidator(_mail)] | None = Field(
+        default=None, validation_alias="COMMANDE_MAIL_URL", repr=False
     )
-    mail_url: str | None = Field(default=None, validation_alias="COMMANDE_MAIL_URL")
     mail_from: str | None = Field(default=None, validation_alias="COMMANDE_MAIL_FROM")
 
     log_format: Literal["console", "json"] = Field(
@@ -216,6 +243,6 @@ def _first_problem(error: ValidationError) -> SettingInvalid:
         variable = field.validation_alias
     if problem["type"] == "missing":
         mend = "Set it in the environment or in .env (see docs/settings.md)."
-        return SettingInvalid(variable, "is not set.", mend)
+        return SettingInvalid(variable, "Not set.", mend)
     mend = problem["msg"].removeprefix("Value error, ")
-    return SettingInvalid(variable, "has a value that cannot be used.", mend)
+    return SettingInvalid(variable, "The value cannot be used.", mend)

@@ -27,9 +27,9 @@ def check_cart(lines: list[CartLine]) -> None:
         raise InputInvalid(
             FieldError("items", "too_long", f"A cart has at most {MAX_LINES} lines.")
         )
-    for index, line in enumerate(lines):
-        if not 1 <= line.quantity <= MAX_QUANTITY:
-            raise InputInvalid(_quantity_error(index))
+    wrong = [i for i, line in enumerate(lines) if not 1 <= line.quantity <= MAX_QUANTITY]
+    if wrong:
+        raise InputInvalid(*map(_quantity_error, wrong))
 
 
 def merge_lines(lines: list[tuple[int, CartLine]]) -> list[tuple[int, CartLine]]:

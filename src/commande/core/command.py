@@ -92,7 +92,7 @@ class Action(StrEnum):
     CLOSE = "close"
     """The session can no longer be paid."""
     NOTHING = "nothing"
-    """The customer has not paid yet."""
+    """Not paid yet, or an older reading of the session that has paid since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +118,16 @@ def decide(command: CommandFacts, attempt: AttemptFacts, report: PaymentReport) 
     if differences:
         # No money moved, but this is not the session that we made: touch nothing.
         return Decision(Action.MISMATCH, attention="session_mismatch", differences=differences)
+    if report.state is PaymentState.OPEN or command.paid_session_id == report.session_id:
+        return Decision(Action.NOTHING)
     if report.state is PaymentState.PROCESSING:
         return _decide_processing(command)
     if report.state is PaymentState.FAILED:
-        waiting = command.status is Status.PROCESSING
-        back = Status.UNPAID if waiting else None
-        return Decision(Action.FAILED, back, _unless_settled(command, AttemptState.CLOSED))
-    if report.state is PaymentState.EXPIRED:
-        return Decision(Action.CLOSE, attempt=_unless_settled(command, AttemptState.EXPIRED))
-    return Decision(Action.NOTHING)
-
-
-def _unless_settled(command: CommandFacts, state: AttemptState) -> AttemptState | None:
-    return state if command.paid_session_id is None else None
+        # Only the attempt that is under way frees the command: an old failure, told again, must
+        # not, or a third session could be opened while the second one's money is on its way.
+        waited = command.status is Status.PROCESSING and attempt.state is AttemptState.COMPLETE
+        return Decision(Action.FAILED, Status.UNPAID if waited else None, AttemptState.CLOSED)
+    return Decision(Action.CLOSE, attempt=AttemptState.EXPIRED)
 
 
 def _decide_paid(

@@ -1,6 +1,6 @@
 """Money is integer minor units and a currency; decimals exist only at the edges."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Underflow
 from typing import Final
 
 # https://docs.stripe.com/currencies (read 2026-11-23): everything else has two decimals.
@@ -34,6 +34,11 @@ _CURRENCIES: Final = frozenset(
 )
 
 
+# Stripe takes at most twelve digits and a float prints fifteen exactly. The traps turn whatever
+# would be rounded to fit into an error.
+_EXACT: Final = Context(prec=15, Emax=14, traps=[Inexact, InvalidOperation, Overflow, Underflow])
+
+
 def is_currency(code: str) -> bool:
     """Whether Stripe charges in this currency (lower-case ISO 4217 code)."""
     return code in _CURRENCIES
@@ -63,14 +68,16 @@ def to_number(minor: int, currency: str) -> float | int:
 def to_minor(major: Decimal | int | str, currency: str) -> int:
     """A decimal amount as minor units.
 
-    Raises ValueError when it is not finite, or finer than the currency's smallest unit: cents are
-    never rounded away in silence.
+    Raises ValueError when it is not finite, longer than 15 digits or finer than the currency's
+    smallest unit: cents are never rounded away in silence.
     """
     try:
-        scaled = Decimal(major).scaleb(exponent(currency))
-    except InvalidOperation as error:
-        raise ValueError("not a decimal amount") from error
-    if not scaled.is_finite() or scaled != scaled.to_integral_value():
+        scaled = Decimal(major).scaleb(exponent(currency), _EXACT)
+    except ArithmeticError as error:
+        raise ValueError("not a decimal amount of at most 15 digits") from error
+    if not scaled.is_finite():
+        raise ValueError("not a decimal amount of at most 15 digits")
+    if scaled != scaled.to_integral_value():
         raise ValueError(f"more than {exponent(currency)} decimals")
     minor = int(scaled)
     if minor % GRANULARITY.get(currency, 1):

@@ -60,11 +60,13 @@ def read_state(status: str | None, payment_status: str, intent_status: str | Non
     ``complete`` is not paid: delayed methods complete the session days before the money moves, and
     a session that is complete and unpaid has failed once its intent asks for another method.
     """
-    if payment_status in ("paid", "no_payment_required") and status != "expired":
-        return PaymentState.PAID if status == "complete" else PaymentState.OPEN
+    if payment_status == "paid":
+        return PaymentState.PAID  # whatever else it says: money that Stripe has is never overlooked
     if status == "expired":
         return PaymentState.EXPIRED
     if status == "complete":
+        if payment_status == "no_payment_required":
+            return PaymentState.PAID
         failed = intent_status in ("requires_payment_method", "canceled")
         return PaymentState.FAILED if failed else PaymentState.PROCESSING
     return PaymentState.OPEN

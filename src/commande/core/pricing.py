@@ -117,19 +117,30 @@ def adopt_total(ours: Quote, stripe_total_minor: int) -> Quote | None:
     difference = stripe_total_minor - ours.total_minor
     if difference == 0:
         return ours
-    on_top = sorted({line.rate for line in ours.lines if line.rate and not line.rate.inclusive})
-    if abs(difference) > len(on_top):
-        return None
     step = 1 if difference > 0 else -1
     lines = list(ours.lines)
-    for rate in on_top[: abs(difference)]:
-        largest = max(
-            (i for i, line in enumerate(lines) if line.rate == rate),
-            key=lambda i: lines[i].tax_minor,
-        )
-        lines[largest] = replace(lines[largest], tax_minor=lines[largest].tax_minor + step)
-    adopted = Quote(ours.currency, tuple(lines))
-    return adopted if min(line.tax_minor for line in adopted.lines) >= 0 else None
+    # Tax that is 0 has no minor unit to give back.
+    movable = [i for i in _largest_on_top(lines) if lines[i].tax_minor + step >= 0]
+    if abs(difference) > len(movable):
+        return None
+    for index in movable[: abs(difference)]:
+        lines[index] = replace(lines[index], tax_minor=lines[index].tax_minor + step)
+    return Quote(ours.currency, tuple(lines))
+
+
+def _largest_on_top(lines: list[PricedLine]) -> list[int]:
+    """For each rate that adds tax, in order, the index of its line with the most tax.
+
+    A rate of 0 % is not among them: it leaves nothing to round.
+    """
+    largest: dict[TaxRate, int] = {}
+    for index, line in enumerate(lines):
+        if line.rate is None or line.rate.inclusive or not line.rate.percentage:
+            continue
+        first = largest.setdefault(line.rate, index)
+        if line.tax_minor > lines[first].tax_minor:
+            largest[line.rate] = index
+    return [largest[rate] for rate in sorted(largest)]
 
 
 def _check_range(result: Quote) -> None:

@@ -8,7 +8,8 @@ from decimal import Decimal
 class TaxRate:
     """A rate as Stripe keys it: unchangeable, one per (country, percentage, inclusive).
 
-    ``percentage`` has at most four decimals, like Stripe's; ``country`` is ISO 3166-1 alpha-2.
+    ``percentage`` is 0–100 with at most four decimals, like Stripe's (else ValueError); ``country``
+    is ISO 3166-1 alpha-2.
     """
 
     country: str
@@ -16,6 +17,9 @@ class TaxRate:
     inclusive: bool
 
     def __post_init__(self) -> None:
+        given = self.percentage
+        if not given.is_finite() or given.is_signed() or given > 100 or given * 10_000 % 1:
+            raise ValueError("a tax rate is 0–100 % with at most four decimals")
         # 20, 20.0 and 20.00 are one rate: one spelling, so that they are one row and one key.
         object.__setattr__(self, "percentage", Decimal(canonical(self.percentage)))
 

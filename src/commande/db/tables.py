@@ -54,7 +54,7 @@ class Utc(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         """Give aware UTC back."""
         if value is None:
             return None
@@ -146,8 +146,6 @@ commands = Table(
     _at("appointment_at"),
     Column("note", Text, nullable=True),
     Column("locale", String(2), nullable=False),
-    # SHA-256 of cart, customer and appointment: a double click finds the command it made.
-    Column("fingerprint", String(64), nullable=True),
     Column("snapshot", JSON(none_as_null=True), nullable=True),
     _at("paid_at", nullable=True),
     Column("paid_session_id", String(255), nullable=True, unique=True),
@@ -168,7 +166,6 @@ commands = Table(
     ),
     CheckConstraint("refunded_minor >= 0", name="refunded"),
     CheckConstraint("customer IS NOT NULL OR erased_at IS NOT NULL", name="erased"),
-    Index("ix_commands_fingerprint", "fingerprint", "created_at"),
     Index("ix_commands_status", "status", "created_at"),
     Index("ix_commands_created_at", "created_at"),
 )  # fmt: skip
@@ -346,7 +343,8 @@ idempotency_keys = Table(
     # SHA-256 of the caller's key: it may hold anything.
     Column("key", String(64), primary_key=True),
     Column("body_hash", String(64), nullable=False),
-    Column("command_id", ForeignKey("commands.id"), nullable=False),
+    # No foreign key: the key is claimed first, so that of two callers one waits for the other.
+    Column("command_id", String(24), nullable=False),
     _at("created_at"),
     Index("ix_idempotency_keys_created_at", "created_at"),
 )

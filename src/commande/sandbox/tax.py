@@ -38,18 +38,9 @@ def _half_up(above: int, below: int) -> int:
 
 
 def _shares(index: int, amount: int, rates: list[dict[str, Any]]) -> list[_Share]:
-    included = sum(_parts(rate) for rate in rates if rate["inclusive"])
-    below = _WHOLE + included
-    shares = []
-    for rate in rates:
-        # Exclusive tax stands on the net amount when another rate is already inside.
-        scale = 1 if rate["inclusive"] else _WHOLE
-        shares.append(_Share(index, rate, amount * _parts(rate) * scale,
-                             below if rate["inclusive"] else below * _WHOLE, amount))  # fmt: skip
-        if not rate["inclusive"]:
-            above = amount * _parts(rate)
-            shares[-1] = _Share(index, rate, above, below if included else _WHOLE, amount)
-    return shares
+    # The net amount is amount / (1 + what is already inside); every rate is a part of the net.
+    below = _WHOLE + sum(_parts(rate) for rate in rates if rate["inclusive"])
+    return [_Share(index, rate, amount * _parts(rate), below, amount) for rate in rates]
 
 
 def tax_lines(

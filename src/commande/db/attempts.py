@@ -1,0 +1,103 @@
+"""Attempts: one row per Stripe session, frozen before Stripe is asked."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, select, update
+
+from commande.core.command import LIVE, AttemptFacts, AttemptState
+from commande.core.pricing import Quote
+from commande.db.sql import change_one
+from commande.db.tables import attempts
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to be paid. Times aware UTC, amounts in minor units."""
+
+    id: str
+    command_id: str
+    number: int
+    state: AttemptState
+    idempotency_key: str
+    parameters: dict[str, Any]
+    quote: Quote
+    amount_minor: int
+    currency: str
+    livemode: bool
+    stripe_session_id: str | None
+    url: str | None
+    expires_at: datetime
+    opening_until: datetime | None
+    tries: int
+    last_error: str | None
+    check_at: datetime | None
+    checks: int
+    created_at: datetime
+    opened_at: datetime | None
+    closed_at: datetime | None
+
+    @property
+    def live(self) -> bool:
+        """Whether it can still become payable or be paid."""
+        return self.state in LIVE
+
+    def facts(self, session_id: str) -> AttemptFacts:
+        """What ``decide`` compares a report with."""
+        return AttemptFacts(
+            session_id, self.amount_minor, self.currency, self.livemode, self.state
+        )
+
+
+_COLUMNS: Final = tuple(attempts.c)
+
+
+def read_attempt(row: Row[Any]) -> Attempt:
+    """A row of the attempts table as an Attempt."""
+    values = dict(row._mapping)
+    values |= {"state": AttemptState(row.state), "quote": Quote.from_dict(row.quote)}
+    return Attempt(**values)
+
+
+def insert_attempt(conn: Connection, attempt: Attempt) -> None:
+    """Store a new attempt; the database refuses a second live one of the same command."""
+    values = {column.name: getattr(attempt, column.name) for column in _COLUMNS}
+    conn.execute(attempts.insert().values(values | {"quote": attempt.quote.to_dict()}))
+
+
+def find_attempt(conn: Connection, attempt_id: str) -> Attempt | None:
+    """The attempt with that id."""
+    row = conn.execute(select(*_COLUMNS).where(attempts.c.id == attempt_id)).first()
+    return read_attempt(row) if row else None
+
+
+def find_by_session(conn: Connection, session_id: str) -> Attempt | None:
+    """The attempt that made this Stripe session: the proof that a session is ours."""
+    row = conn.execute(select(*_COLUMNS).where(attempts.c.stripe_session_id == session_id)).first()
+    return read_attempt(row) if row else None
+
+
+def list_attempts(conn: Connection, command_id: str) -> list[Attempt]:
+    """The command's attempts, newest first."""
+    query = select(*_COLUMNS).where(attempts.c.command_id == command_id)
+    return [read_attempt(row) for row in conn.execute(query.order_by(attempts.c.number.desc()))]
+
+
+def change_attempt(conn: Connection, attempt: Attempt, **values: Any) -> None:
+    """Write values to an attempt that still is in the state it was read in.
+
+    Raises NothingChanged when another transaction moved it.
+    """
+    match = (attempts.c.id == attempt.id) & (attempts.c.state == attempt.state)
+    change_one(conn, update(attempts).where(match).values(values))
+
+
+def close_attempt(
+    conn: Connection, attempt: Attempt, state: AttemptState, now: datetime, **values: Any
+) -> None:
+    """End an attempt: nobody can pay it any more. A dead session's address is forgotten."""
+    ended: dict[str, Any] = {"state": state, "closed_at": now, "opening_until": None}
+    if state is not AttemptState.COMPLETE:
+        ended["url"] = None
+    change_attempt(conn, attempt, **ended | values)

@@ -1,0 +1,219 @@
+"""The catalogue: products, their prices per type, and the tax rates known at Stripe."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from commande.core.cart import CartLine, merge_lines
+from commande.core.pricing import PricedLine
+from commande.core.tax import TaxRate, canonical
+from commande.db.sql import insert_once
+from commande.db.tables import prices, products, tax_rates
+from commande.errors import FieldError, InputInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one type of a product costs, in minor units."""
+
+    type: str
+    amount_minor: int
+    currency: str
+    is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product with its prices in the catalogue's order."""
+
+    id: str
+    title: str
+    description: str = ""
+    image: str | None = None
+    active: bool = True
+    tax_percentage: Decimal | None = None
+    tax_inclusive: bool = True
+    stock: int | None = None
+    prices: tuple[Price, ...] = ()
+
+    def price_of(self, price_type: str | None) -> Price | None:
+        """The price of that type; without one the default, or the only price."""
+        if price_type is not None:
+            return next((p for p in self.prices if p.type == price_type), None)
+        default = next((p for p in self.prices if p.is_default), None)
+        return default or (self.prices[0] if len(self.prices) == 1 else None)
+
+    def rate(self, country: str) -> TaxRate | None:
+        """Its tax rate in the shop's country, if it is taxed."""
+        if self.tax_percentage is None:
+            return None
+        return TaxRate(country, self.tax_percentage, self.tax_inclusive)
+
+
+def read_products(
+    conn: Connection, *, active_only: bool = False, ids: Iterable[str] | None = None
+) -> list[Product]:
+    """Products with their prices, in the catalogue's order."""
+    query = select(products).order_by(products.c.position, products.c.title, products.c.id)
+    price_query = select(prices).order_by(prices.c.product_id, prices.c.position)
+    if active_only:
+        query = query.where(products.c.active)
+    if ids is not None:
+        wanted = sorted(set(ids))
+        query = query.where(products.c.id.in_(wanted))
+        price_query = price_query.where(prices.c.product_id.in_(wanted))
+    found: dict[str, list[Price]] = {}
+    for row in conn.execute(price_query):
+        price = Price(row.type, row.amount_minor, row.currency, row.is_default)
+        found.setdefault(row.product_id, []).append(price)
+    return [_product(row, found.get(row.id, [])) for row in conn.execute(query)]
+
+
+def _product(row: Row[Any], found: list[Price]) -> Product:
+    percentage = None if row.tax_percentage is None else Decimal(row.tax_percentage)
+    return Product(
+        row.id, row.title, row.description, row.image, row.active,
+        percentage, row.tax_inclusive, row.stock, tuple(found),
+    )  # fmt: skip
+
+
+def price_cart(
+    conn: Connection, cart: list[CartLine], currency: str, country: str
+) -> list[PricedLine]:
+    """Price a cart from the database alone, merged by product and type.
+
+    Raises InputInvalid with each wrong line's path: unknown, inactive or unpriced product, unknown
+    type, price in another currency.
+    """
+    wanted = (line.product_id for line in cart)
+    known = {product.id: product for product in read_products(conn, ids=wanted)}
+    errors: list[FieldError] = []
+    resolved: list[tuple[int, CartLine]] = []
+    for index, line in enumerate(cart):
+        product = known.get(line.product_id)
+        price = product.price_of(line.type) if product and product.active else None
+        if price is None or price.currency != currency:
+            errors.append(_line_error(index, line, product, price))
+        else:
+            resolved.append((index, CartLine(line.product_id, line.quantity, price.type)))
+    if errors:
+        raise InputInvalid(*errors)
+    lines = []
+    for _, line in merge_lines(resolved):
+        product = known[line.product_id]
+        price = product.price_of(line.type)
+        assert price is not None and line.type is not None  # noqa: S101 – resolved above
+        lines.append(
+            PricedLine(
+                line.product_id, product.title, line.type, line.quantity,
+                price.amount_minor, product.rate(country),
+            )
+        )  # fmt: skip
+    return lines
+
+
+def _line_error(
+    index: int, line: CartLine, product: Product | None, price: Price | None
+) -> FieldError:
+    at = f"items.{index}"
+    if product is None:
+        return FieldError(f"{at}.product_id", "product_unknown", "There is no such product.")
+    if not product.active:
+        return FieldError(f"{at}.product_id", "product_inactive", "This product is not on sale.")
+    if price is not None:
+        detail = "This product is priced in another currency."
+        return FieldError(f"{at}.product_id", "price_currency", detail)
+    if not product.prices:
+        return FieldError(f"{at}.product_id", "product_unpriced", "This product has no price.")
+    types = ", ".join(p.type for p in product.prices)
+    if line.type is None:
+        detail = f"Say which: this product has several prices ({types})."
+        return FieldError(f"{at}.type", "type_missing", detail)
+    return FieldError(f"{at}.type", "type_unknown", f"This product has the types {types}.")
+
+
+def upsert_products(conn: Connection, incoming: list[Product], now: datetime) -> tuple[int, int]:
+    """Add or replace products with all their prices; (added, replaced). Repeat-safe.
+
+    New ones go to the end of the catalogue's order.
+    """
+    position = conn.execute(select(func.coalesce(func.max(products.c.position), 0))).scalar_one()
+    added = 0
+    for product in incoming:
+        percentage = product.tax_percentage
+        values = {
+            "title": product.title,
+            "description": product.description,
+            "image": product.image,
+            "active": product.active,
+            "tax_percentage": None if percentage is None else canonical(percentage),
+            "tax_inclusive": product.tax_inclusive,
+            "stock": product.stock,
+            "updated_at": now,
+        }
+        position += 1
+        row = values | {"id": product.id, "position": position, "created_at": now}
+        if insert_once(conn, products, row):
+            added += 1
+        else:
+            conn.execute(update(products).where(products.c.id == product.id).values(values))
+        conn.execute(delete(prices).where(prices.c.product_id == product.id))
+        _insert_prices(conn, product)
+    return added, len(incoming) - added
+
+
+def _insert_prices(conn: Connection, product: Product) -> None:
+    for number, price in enumerate(product.prices):
+        insert_once(
+            conn,
+            prices,
+            {
+                "product_id": product.id,
+                "type": price.type,
+                "amount_minor": price.amount_minor,
+                "currency": price.currency,
+                "is_default": price.is_default,
+                "position": number,
+            },
+        )
+
+
+def set_price(
+    conn: Connection, product_id: str, price_type: str, amount_minor: int, now: datetime
+) -> bool:
+    """Change one price; False when there is no such product or type."""
+    match = (prices.c.product_id == product_id) & (prices.c.type == price_type)
+    changed = conn.execute(update(prices).where(match).values(amount_minor=amount_minor)).rowcount
+    if changed:
+        conn.execute(update(products).where(products.c.id == product_id).values(updated_at=now))
+    return changed == 1
+
+
+def known_tax_rates(conn: Connection, keys: list[str], livemode: bool) -> dict[str, str]:
+    """Stripe's ids of those rates that were made already, by our key."""
+    if not keys:
+        return {}
+    query = select(tax_rates.c.key, tax_rates.c.stripe_tax_rate_id).where(
+        tax_rates.c.key.in_(keys), tax_rates.c.livemode == livemode
+    )
+    return {row.key: row.stripe_tax_rate_id for row in conn.execute(query)}
+
+
+def remember_tax_rates(
+    conn: Connection, made: dict[str, str], livemode: bool, now: datetime
+) -> dict[str, str]:
+    """Keep new rates; where two processes made one at once, the first stands for both."""
+    for key, stripe_id in made.items():
+        row = {"key": key, "livemode": livemode, "stripe_tax_rate_id": stripe_id}
+        insert_once(conn, tax_rates, row | {"created_at": now})
+    return known_tax_rates(conn, list(made), livemode)
+
+
+def forget_tax_rates(conn: Connection, keys: list[str], livemode: bool) -> None:
+    """Drop rates that Stripe no longer knows (another account, a stand-in that began again)."""
+    match = tax_rates.c.key.in_(keys) & (tax_rates.c.livemode == livemode)
+    conn.execute(delete(tax_rates).where(match))

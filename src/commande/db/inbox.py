@@ -1,0 +1,159 @@
+"""The inbox: events stored once, acknowledged, then handled. The row is the queue."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, or_, select, update
+
+from commande.db.journal import record
+from commande.db.sql import insert_once
+from commande.db.tables import attempts, commands, events, payments
+
+# 2 s, 4, 8 … about four hours in all; then the event is shown as needing a person.
+MAX_TRIES: Final = 14
+LEASE: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One event of the inbox."""
+
+    id: str
+    type: str
+    object_id: str | None
+    session_id: str | None
+    payment_intent_id: str | None
+    command_id: str | None
+    payload: dict[str, Any]
+    source: str
+    tries: int
+    occurred_at: datetime
+
+
+_COLUMNS: Final = (
+    events.c.stripe_event_id,
+    events.c.type,
+    events.c.object_id,
+    events.c.stripe_session_id,
+    events.c.stripe_payment_intent_id,
+    events.c.command_id,
+    events.c.payload,
+    events.c.source,
+    events.c.tries,
+    events.c.occurred_at,
+)
+
+
+def store_event(conn: Connection, event: StoredEvent, state: str, now: datetime) -> bool:
+    """Keep an event; False when it is known (then only its deliveries are counted)."""
+    row = {
+        "stripe_event_id": event.id,
+        "type": event.type,
+        "object_id": event.object_id,
+        "stripe_session_id": event.session_id,
+        "stripe_payment_intent_id": event.payment_intent_id,
+        "command_id": event.command_id,
+        "payload": event.payload,
+        "state": state,
+        "source": event.source,
+        "tries": 0,
+        "deliveries": 1,
+        "next_at": now if state == "pending" else None,
+        "occurred_at": event.occurred_at,
+        "received_at": now,
+    }
+    if insert_once(conn, events, row):
+        return True
+    if event.source == "webhook":
+        match = events.c.stripe_event_id == event.id
+        conn.execute(update(events).where(match).values(deliveries=events.c.deliveries + 1))
+        if event.command_id is not None and _exists(conn, event.command_id):
+            record(conn, event.command_id, now, "event_repeated", "webhook", once=event.id,
+                   type=event.type)  # fmt: skip
+    return False
+
+
+def _exists(conn: Connection, command_id: str) -> bool:
+    query = select(commands.c.id).where(commands.c.id == command_id)
+    return conn.execute(query).first() is not None
+
+
+def claim_events(
+    conn: Connection, now: datetime, limit: int = 50, *, all_pending: bool = False
+) -> list[StoredEvent]:
+    """Take due events for a minute, oldest first; two workers never hold the same one."""
+    query = select(*_COLUMNS).where(events.c.state == "pending")
+    if not all_pending:
+        query = query.where(events.c.next_at <= now)
+    query = query.order_by(events.c.next_at).limit(limit).with_for_update(skip_locked=True)
+    claimed = [StoredEvent(*row) for row in conn.execute(query)]
+    if claimed:
+        match = events.c.stripe_event_id.in_([event.id for event in claimed])
+        values = {"next_at": now + LEASE, "tries": events.c.tries + 1}
+        conn.execute(update(events).where(match).values(values))
+    return claimed
+
+
+def finish_event(conn: Connection, event_id: str, state: str, now: datetime) -> None:
+    """Mark an event done or ignored, in the transaction of its effect. Repeat-safe."""
+    match = (events.c.stripe_event_id == event_id) & (events.c.state == "pending")
+    values = {"state": state, "next_at": None, "handled_at": now, "last_error": None}
+    conn.execute(update(events).where(match).values(values))
+
+
+def delay_event(conn: Connection, event: StoredEvent, error: str, now: datetime) -> bool:
+    """Try again later; after the last try the event is dead, shown, and True is returned."""
+    tries = event.tries + 1
+    dead = tries >= MAX_TRIES
+    values = {
+        "state": "dead" if dead else "pending",
+        "next_at": None if dead else now + timedelta(seconds=min(2**tries, 3600)),
+        "last_error": error[:200],
+    }
+    match = (events.c.stripe_event_id == event.id) & (events.c.state == "pending")
+    conn.execute(update(events).where(match).values(values))
+    if dead and event.command_id is not None and _exists(conn, event.command_id):
+        change = update(commands).where(commands.c.id == event.command_id)
+        conn.execute(change.values(attention="event_failed", updated_at=now))
+        record(conn, event.command_id, now, "event_failed", "worker", once=event.id,
+               type=event.type)  # fmt: skip
+    return dead
+
+
+def has_refund_or_dispute(conn: Connection, payment_intent_id: str | None) -> bool:
+    """Whether the inbox holds a refund or dispute of that intent: then its session is re-read."""
+    if payment_intent_id is None:
+        return False
+    kinds = or_(
+        events.c.type.like("charge.refund%"),
+        events.c.type.like("refund.%"),
+        events.c.type.like("charge.dispute.%"),
+    )
+    match = (events.c.stripe_payment_intent_id == payment_intent_id) & kinds
+    return conn.execute(select(events.c.stripe_event_id).where(match).limit(1)).first() is not None
+
+
+def session_of_intent(conn: Connection, payment_intent_id: str) -> str | None:
+    """The session of ours that this payment intent paid."""
+    query = select(payments.c.stripe_session_id)
+    match = payments.c.stripe_payment_intent_id == payment_intent_id
+    return conn.execute(query.where(match)).scalar_one_or_none()
+
+
+def known_sessions(conn: Connection, session_ids: list[str]) -> set[str]:
+    """Which of these sessions our attempts made."""
+    match = attempts.c.stripe_session_id.in_(session_ids)
+    return set(conn.execute(select(attempts.c.stripe_session_id).where(match)).scalars())
+
+
+def count_events(conn: Connection) -> dict[str, int]:
+    """How many events there are in each state."""
+    query = select(events.c.state, func.count()).group_by(events.c.state)
+    return dict(conn.execute(query).tuples().all())
+
+
+def last_webhook_at(conn: Connection) -> datetime | None:
+    """When the newest event came by webhook."""
+    query = select(func.max(events.c.received_at)).where(events.c.source == "webhook")
+    return conn.execute(query).scalar_one()

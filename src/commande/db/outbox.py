@@ -1,0 +1,80 @@
+"""The outbox: letters to send, written in the transaction that makes the fact."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, func, select, update
+
+from commande.db.journal import record
+from commande.db.sql import insert_once
+from commande.db.tables import messages
+
+# 1 min, 2, 4 … about two days in all; then a person must look.
+MAX_TRIES: Final = 12
+# Longer than any send may take: a sender that died gives its letters back.
+LEASE: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One claimed letter."""
+
+    key: str
+    kind: str
+    command_id: str
+    tries: int
+
+
+def post_message(
+    conn: Connection, key: str, kind: str, command_id: str, now: datetime
+) -> bool:
+    """Queue a letter; the key makes it one, however often the fact arrives."""
+    row = {"key": key, "kind": kind, "command_id": command_id, "state": "pending"}
+    return insert_once(conn, messages, row | {"tries": 0, "next_at": now, "created_at": now})
+
+
+def claim_messages(conn: Connection, now: datetime, limit: int = 20) -> list[Message]:
+    """Take due letters for a minute; two senders never hold the same one."""
+    due = (messages.c.state == "pending") & (messages.c.next_at <= now)
+    query = select(messages.c.key, messages.c.kind, messages.c.command_id, messages.c.tries)
+    query = query.where(due).order_by(messages.c.next_at).limit(limit)
+    claimed = [Message(*row) for row in conn.execute(query.with_for_update(skip_locked=True))]
+    if claimed:
+        match = messages.c.key.in_([message.key for message in claimed])
+        values = {"next_at": now + LEASE, "tries": messages.c.tries + 1}
+        conn.execute(update(messages).where(match).values(values))
+    return claimed
+
+
+def finish_message(conn: Connection, message: Message, state: str, now: datetime) -> None:
+    """Mark a letter sent or skipped, with its line in the history. Repeat-safe."""
+    match = (messages.c.key == message.key) & (messages.c.state == "pending")
+    values = {"state": state, "next_at": None, "sent_at": now, "last_error": None}
+    if conn.execute(update(messages).where(match).values(values)).rowcount:
+        record(
+            conn, message.command_id, now, f"mail_{state}", "worker",
+            once=message.key, letter=message.kind,
+        )  # fmt: skip
+
+
+def delay_message(conn: Connection, message: Message, error: str, now: datetime) -> None:
+    """Try again later, or give up after the last try and show it."""
+    tries = message.tries + 1
+    dead = tries >= MAX_TRIES
+    values = {
+        "state": "dead" if dead else "pending",
+        "next_at": None if dead else now + timedelta(minutes=2 ** min(tries - 1, 8)),
+        "last_error": error[:200],
+    }
+    match = (messages.c.key == message.key) & (messages.c.state == "pending")
+    conn.execute(update(messages).where(match).values(values))
+    if dead:
+        record(conn, message.command_id, now, "mail_failed", "worker", once=message.key,
+               letter=message.kind)  # fmt: skip
+
+
+def count_messages(conn: Connection) -> dict[str, int]:
+    """How many letters there are in each state."""
+    query = select(messages.c.state, func.count()).group_by(messages.c.state)
+    return dict(conn.execute(query).tuples().all())

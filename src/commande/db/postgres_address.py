@@ -1,0 +1,108 @@
+"""Where PostgreSQL is, and how a session with it begins."""
+
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]
+
+from commande.db.connection import wrong_address
+
+CONNECT_S = 4.0
+STATEMENT_MS = 10_000
+# A little less, so that whoever waits for a lock hears of the lock and not of the time.
+LOCK_MS = 8_000
+# A transaction function never waits for anything but the database: an idle one has lost us.
+IDLE_MS = 15_000
+# Only for a server that fell silent: above what it needs to notice its own limits.
+SILENCE_S = 12.0
+
+_NEXT_HOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TargetServerAttributeNotMatched,
+    asyncpg.PostgresConnectionError,
+)
+
+
+class Session(asyncpg.Connection):  # type: ignore[misc]
+    """A driver connection that remembers whether the server warned since ``doubt`` was reset."""
+
+    __slots__ = ("doubt",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.doubt = False
+        self.add_log_listener(_notice)
+
+
+class Hosts:
+    """The hosts of one address, each tried in its own share of ``CONNECT_S``.
+
+    The driver would give all of them one time limit, and a dead first host would use it up.
+    """
+
+    def __init__(self, address: str, *, application: str) -> None:
+        rest = address.partition("://")[2]
+        end = min((rest.find(mark) for mark in "/?#" if mark in rest), default=len(rest))
+        user, at, hosts = rest[:end].rpartition("@")
+        if any(not _is_port(host) for host in hosts.split(",")):
+            raise wrong_address("a port is not a number from 1 to 65535.")
+        self._addresses = [
+            f"postgresql://{user}{at}{host}{rest[end:]}" for host in hosts.split(",")
+        ]
+        self._settings = {
+            "application_name": application,
+            "statement_timeout": str(STATEMENT_MS),
+            "lock_timeout": str(LOCK_MS),
+            "idle_in_transaction_session_timeout": str(IDLE_MS),
+        }
+
+    async def connect(self) -> Session:
+        """Open a session with the first host that fits, beginning with the last that did.
+
+        Raises ``SettingInvalid`` when the address itself is refused, else what the last host
+        answered.
+        """
+        last: BaseException | None = None
+        for address in tuple(self._addresses):
+            try:
+                session = await self._open(address)
+            except _NEXT_HOST as error:
+                last = error
+            else:
+                self._addresses.sort(key=lambda other: other != address)
+                return session
+        raise last or wrong_address("it names no host.")
+
+    async def _open(self, address: str) -> Session:
+        try:
+            session: Session = await asyncpg.connect(
+                address,
+                timeout=CONNECT_S / len(self._addresses),
+                command_timeout=SILENCE_S,
+                server_settings=self._settings,
+                connection_class=Session,
+            )
+        except asyncpg.InvalidAuthorizationSpecificationError as error:
+            raise wrong_address("the server refuses the user or its password.") from error
+        except asyncpg.InvalidCatalogNameError as error:
+            raise wrong_address("the server has no database of this name.") from error
+        except (
+            ValueError,
+            asyncpg.UndefinedObjectError,
+            asyncpg.CantChangeRuntimeParamError,
+            asyncpg.InvalidParameterValueError,
+        ) as error:
+            raise wrong_address("a parameter in it is wrong.") from error
+        return session
+
+
+def _is_port(host: str) -> bool:
+    port = host.rpartition("]")[2] if "]" in host else host
+    _, colon, number = port.rpartition(":")
+    return not colon or (number.isdecimal() and 0 < int(number) < 65536)
+
+
+def _notice(session: Session, message: Any) -> None:
+    if message.severity_en == "WARNING":
+        session.doubt = True

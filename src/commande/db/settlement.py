@@ -1,0 +1,312 @@
+"""The transaction behind the one door to paid: a report from Stripe meets a command."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from commande.core.command import (
+    Action,
+    AttemptState,
+    CommandFacts,
+    Decision,
+    Status,
+    decide,
+    status_after_refunds,
+    take_snapshot,
+)
+from commande.core.document import Command
+from commande.core.payment import PaymentReport
+from commande.db.attempts import Attempt, change_attempt, close_attempt, find_by_session
+from commande.db.catalogue import read_products
+from commande.db.commands import change_command, find_command, lock_command
+from commande.db.inbox import finish_event
+from commande.db.journal import record
+from commande.db.outbox import post_message
+from commande.db.sql import NothingChanged, change_one, insert_once
+from commande.db.tables import attempts, payments
+from commande.errors import CommandNotFound, SessionInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a report made of its command."""
+
+    action: Action
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A session of ours with its command."""
+
+    command: Command
+    attempt: Attempt
+
+
+def find_pair(conn: Connection, session_id: str) -> Pair | None:
+    """Our attempt behind a session, and its command; None when the session is not ours."""
+    attempt = find_by_session(conn, session_id)
+    if attempt is None:
+        return None
+    command = find_command(conn, attempt.command_id)
+    return Pair(command, attempt) if command else None
+
+
+def apply_report(
+    conn: Connection, report: PaymentReport, source: str, now: datetime, event_id: str | None = None
+) -> Settled:
+    """Judge one report and write everything it means, in one commit. Repeat-safe.
+
+    ``event_id`` is marked handled in the same transaction. Raises SessionInvalid when the session
+    is not in our attempts, NothingChanged when a row was not as read (the caller re-reads).
+    """
+    pair = _lock_pair(conn, report.session_id)
+    command, attempt = pair.command, pair.attempt
+    facts = CommandFacts(command.status, command.paid_session_id)
+    decision = decide(facts, attempt.facts(report.session_id), report)
+    _WRITERS[decision.action](conn, _Case(command, attempt, report, decision, source, now))
+    if event_id is not None:
+        finish_event(conn, event_id, "done", now)
+    after = find_command(conn, command.id)
+    assert after is not None  # noqa: S101 – locked above
+    return Settled(decision.action, after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One report on the table, with the locked rows it is about."""
+
+    command: Command
+    attempt: Attempt
+    report: PaymentReport
+    decision: Decision
+    source: str
+    now: datetime
+
+    @property
+    def refunded_minor(self) -> int:
+        """What was given back, never more than was frozen."""
+        return min(self.report.refunded_minor, self.attempt.amount_minor)
+
+    def note(self, conn: Connection, kind: str, **detail: Any) -> None:
+        """One history line per session and kind."""
+        session = self.report.session_id
+        record(
+            conn, self.command.id, self.now, kind, self.source,
+            once=session, session=session, **detail,
+        )  # fmt: skip
+
+
+def _lock_pair(conn: Connection, session_id: str) -> Pair:
+    """Lock in the house's order: command, then attempt."""
+    found = find_by_session(conn, session_id)
+    if found is None:
+        raise SessionInvalid("This is no session of ours.")
+    command = lock_command(conn, found.command_id)
+    if command is None:
+        raise CommandNotFound("There is no such command.")
+    attempt = find_by_session(conn, session_id)
+    if attempt is None:
+        raise NothingChanged("the attempt lost its session")
+    return Pair(command, attempt)
+
+
+def _apply(conn: Connection, case: _Case) -> None:
+    """Paid: snapshot, payment, mail and history in one commit."""
+    command, attempt, decision = case.command, case.attempt, case.decision
+    status = decision.status or Status.PAID
+    change_command(
+        conn, command, case.now,
+        status=status,
+        snapshot=take_snapshot(attempt.quote),
+        paid_at=case.now,
+        paid_session_id=case.report.session_id,
+        refunded_minor=case.refunded_minor,
+        attention=decision.attention or command.attention,
+    )  # fmt: skip
+    if not _add_payment(conn, case, "applied"):
+        raise NothingChanged("the payment stands already, but the command was not paid")
+    _finish_attempt(conn, case)
+    _recheck_others(conn, case)
+    case.note(conn, "paid", total_minor=attempt.amount_minor, method=case.report.method)
+    if decision.attention:
+        case.note(conn, decision.attention)
+    if case.refunded_minor:
+        _note_refund(conn, case)
+    if status is not Status.REFUNDED and command.customer is not None:
+        # A payment that was given back before we heard of it is no order to confirm.
+        post_message(conn, f"paid:{command.id}", "paid", command.id, case.now)
+    _note_moved_prices(conn, case)
+
+
+def _again(conn: Connection, case: _Case) -> None:
+    """The session that paid is reported again: refunds and disputes may have moved."""
+    refunded = case.refunded_minor
+    if refunded != case.command.refunded_minor:
+        status = status_after_refunds(case.attempt.amount_minor, refunded)
+        change_command(conn, case.command, case.now, status=status, refunded_minor=refunded)
+        _note_refund(conn, case)
+    _update_payment(conn, case)
+
+
+def _duplicate(conn: Connection, case: _Case) -> None:
+    """A second paid session: the money is recorded and shown, the command stays as it is."""
+    _finish_attempt(conn, case)
+    if _add_payment(conn, case, "duplicate"):
+        _flag(conn, case, amount_minor=case.report.amount_minor)
+    else:
+        _update_payment(conn, case)
+
+
+def _mismatch(conn: Connection, case: _Case) -> None:
+    """Never applied: recorded, and shown to a person."""
+    differences = list(case.decision.differences)
+    if case.report.paid:
+        _finish_attempt(conn, case)
+        if not _add_payment(conn, case, "mismatch", differences=differences):
+            return
+    _flag(conn, case, differences=differences)
+
+
+def _processing(conn: Connection, case: _Case) -> None:
+    """A delayed payment is under way."""
+    _finish_attempt(conn, case)
+    if case.decision.status is not None:
+        change_command(conn, case.command, case.now, status=case.decision.status)
+        case.note(conn, "payment_processing")
+    if case.decision.attention:
+        _flag(conn, case)
+
+
+def _failed(conn: Connection, case: _Case) -> None:
+    """The delayed payment failed: the customer may try again, and is told."""
+    command, session = case.command, case.report.session_id
+    _finish_attempt(conn, case)
+    if case.decision.status is not None:
+        change_command(conn, command, case.now, status=case.decision.status)
+        post_message(conn, f"payment_failed:{session}", "payment_failed", command.id, case.now)
+    if case.decision.attempt is not None:
+        case.note(conn, "payment_failed")
+
+
+def _close(conn: Connection, case: _Case) -> None:
+    """The session expired unpaid."""
+    if case.attempt.live:
+        close_attempt(conn, case.attempt, AttemptState.EXPIRED, case.now, check_at=None)
+        case.note(conn, "session_expired")
+
+
+def _nothing(_conn: Connection, _case: _Case) -> None:
+    """The customer has not paid yet."""
+
+
+_WRITERS = {
+    Action.APPLY: _apply,
+    Action.AGAIN: _again,
+    Action.DUPLICATE: _duplicate,
+    Action.MISMATCH: _mismatch,
+    Action.PROCESSING: _processing,
+    Action.FAILED: _failed,
+    Action.CLOSE: _close,
+    Action.NOTHING: _nothing,
+}
+
+
+def _finish_attempt(conn: Connection, case: _Case) -> None:
+    """Move the attempt where the decision says; a settled one is never asked about again."""
+    attempt, state = case.attempt, case.decision.attempt
+    check_at = attempt.check_at if case.decision.action is Action.PROCESSING else None
+    if state is not None and state is not attempt.state:
+        close_attempt(conn, attempt, state, case.now, check_at=check_at)
+    elif attempt.check_at != check_at:
+        change_attempt(conn, attempt, check_at=check_at)
+
+
+def _recheck_others(conn: Connection, case: _Case) -> None:
+    """Any other live attempt must die at Stripe at once: nobody pays twice (see upkeep)."""
+    others = (attempts.c.command_id == case.command.id) & (attempts.c.id != case.attempt.id)
+    live = attempts.c.state.in_([AttemptState.CREATING, AttemptState.OPEN])
+    conn.execute(update(attempts).where(others & live).values(check_at=case.now))
+
+
+def _add_payment(conn: Connection, case: _Case, outcome: str, **detail: Any) -> bool:
+    """One row per paid session; False when it stands already."""
+    report, attempt = case.report, case.attempt
+    amount = attempt.amount_minor if report.amount_minor is None else report.amount_minor
+    values = {
+        "stripe_session_id": report.session_id,
+        "stripe_payment_intent_id": report.payment_intent_id,
+        "stripe_charge_id": report.charge_id,
+        "command_id": case.command.id,
+        "attempt_id": attempt.id,
+        "amount_minor": amount,
+        "currency": (report.currency or attempt.currency)[:3],
+        "method": report.method,
+        "outcome": outcome,
+        "detail": detail,
+        "refunded_minor": min(report.refunded_minor, amount),
+        "disputed": report.disputed,
+        "created_at": case.now,
+    }
+    return insert_once(conn, payments, values)
+
+
+def _update_payment(conn: Connection, case: _Case) -> None:
+    """Complete the payment's row with what an earlier report could not know."""
+    report = case.report
+    match = payments.c.stripe_session_id == report.session_id
+    row = conn.execute(select(payments).where(match)).one()
+    known = {
+        "stripe_payment_intent_id": report.payment_intent_id or row.stripe_payment_intent_id,
+        "stripe_charge_id": report.charge_id or row.stripe_charge_id,
+        "method": report.method or row.method,
+        "refunded_minor": min(report.refunded_minor, row.amount_minor),
+        "disputed": row.disputed or report.disputed,
+    }
+    changed = {key: value for key, value in known.items() if getattr(row, key) != value}
+    if changed:
+        change_one(conn, update(payments).where(match).values(changed))
+    if changed.get("disputed"):
+        change_command(conn, _reread(conn, case), case.now, attention="disputed")
+        case.note(conn, "disputed")
+
+
+def _flag(conn: Connection, case: _Case, **detail: Any) -> None:
+    """Show the command to a person, with the reason in its history."""
+    reason = case.decision.attention
+    assert reason is not None  # noqa: S101 – decide gives one with each such action
+    change_command(conn, _reread(conn, case), case.now, attention=reason)
+    case.note(conn, reason, **detail)
+
+
+def _reread(conn: Connection, case: _Case) -> Command:
+    """The locked command as this transaction has changed it."""
+    command = find_command(conn, case.command.id)
+    assert command is not None  # noqa: S101 – locked by this transaction
+    return command
+
+
+def _note_refund(conn: Connection, case: _Case) -> None:
+    refunded, total = case.refunded_minor, case.attempt.amount_minor
+    record(
+        conn, case.command.id, case.now, "refunded", case.source,
+        once=str(refunded), refunded_minor=refunded, total_minor=total,
+    )  # fmt: skip
+
+
+def _note_moved_prices(conn: Connection, case: _Case) -> None:
+    """Say in the history which catalogue prices are no longer those that were charged."""
+    lines = case.attempt.quote.lines
+    known = {p.id: p for p in read_products(conn, ids=(line.product_id for line in lines))}
+    for line in lines:
+        product = known.get(line.product_id)
+        price = product.price_of(line.type) if product else None
+        current = price.amount_minor if price else None
+        if current != line.unit_minor:
+            record(
+                conn, case.command.id, case.now, "price_moved", "catalogue",
+                once=f"{line.product_id}:{line.type}", title=line.title, type=line.type,
+                charged_minor=line.unit_minor, current_minor=current,
+            )  # fmt: skip
