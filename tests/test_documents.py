@@ -1,4 +1,4 @@
-"""The documents tell the truth: what they show runs, what exists is told, what they link to is there."""
+"""The documents tell the truth: what they show runs, what exists is told, links lead somewhere."""
 
 import re
 from pathlib import Path

@@ -206,9 +206,10 @@ BREACHES = {
 }
 
 
+MODULES = "__main__ worker shop stripe_gateway mail letters format settings ids errors version"
 OWNERS = {
     "cli/sample.py": "typer, rich, commande.sandbox.sample",
-    "db/sample.py": "alembic, sqlalchemy, sqlite3",
+    "db/sample.py": "alembic, sqlalchemy",
     "mail.py": "aiosmtplib",
     "settings.py": "pydantic_settings",
     "stripe_gateway.py": "stripe",
@@ -238,9 +239,8 @@ def build_model_house(package: Path) -> None:
         (package / room / "__init__.py").touch()
         if room:
             (package / room / "sample.py").touch()
-    for module in "__main__ worker stripe_gateway mail shop settings ids errors version".split():
+    for module in MODULES.split():
         (package / f"{module}.py").touch()
     (package / "web" / "other.py").write_text("import commande.web.sample\n")
-    (package / "shop.py").write_text("from sqlalchemy import Connection\n")
     for owner, foreign in OWNERS.items():
         (package / owner).write_text(f"import {foreign}\n")

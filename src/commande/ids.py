@@ -66,6 +66,10 @@ class Seal:
         given = (token or "").encode(errors="replace")
         return hmac.compare_digest(given, self.token(command_id).encode())
 
+    def label(self, *parts: str) -> str:
+        """A short text that only this shop derives, for keys that two of its processes share."""
+        return self._mac("label", *parts).hex()[:16]
+
     def mark(self, command_id: str, attempt_id: str, amount_minor: int, currency: str) -> str:
         """The HMAC that goes into the metadata of a Stripe session and its payment intent."""
         return self._mac("session", command_id, attempt_id, str(amount_minor), currency).hex()

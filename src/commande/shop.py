@@ -1,19 +1,19 @@
 """The shop: its settings and the only effects its flows may have; built once, passed by hand."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
-from sqlalchemy import Connection
-
-from commande.core.payment import PaymentReport
+from commande.core.letter import Letter
+from commande.core.payment import ChargeReport, PaymentReport, RefundReport, StripeEvent
 from commande.core.tax import TaxRate
+from commande.db import Database, open_database
 from commande.ids import Ids, Seal
+from commande.mail import open_mail
 from commande.settings import Settings
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from commande.stripe_gateway import open_gateway
 
 
 class Clock(Protocol):
@@ -26,81 +26,6 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Let that much time pass."""
         ...
-
-
-class Transactions(Protocol):
-    """The database: runs plain functions, each in a transaction of its own (``db.engine``)."""
-
-    @property
-    def dialect(self) -> str:
-        """``sqlite`` or ``postgresql``."""
-        ...
-
-    def transaction(
-        self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> Awaitable[R]:
-        """Run ``fn`` in a write transaction; its result arrives after COMMIT."""
-        ...
-
-    def read(
-        self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> Awaitable[R]:
-        """Run ``fn`` on a consistent view; it cannot write."""
-        ...
-
-    def close(self) -> Awaitable[None]:
-        """Finish what was accepted and let go of the connections."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class StripeEvent:
-    """A verified or listed Stripe event: a hint that something happened to an object."""
-
-    id: str
-    type: str
-    created_at: datetime
-    livemode: bool
-    object: dict[str, Any]
-    """``data.object`` as Stripe sent it."""
-
-    @property
-    def object_id(self) -> str | None:
-        """Id of the object that the event is about."""
-        value = self.object.get("id")
-        return value if isinstance(value, str) else None
-
-
-@dataclass(frozen=True, slots=True)
-class RefundReport:
-    """One refund as Stripe tells it. Amount in minor units."""
-
-    refund_id: str
-    state: str
-    """Stripe's word: pending, requires_action, succeeded, failed, canceled."""
-    amount_minor: int
-    currency: str
-    payment_intent_id: str | None
-    charge_id: str | None
-    created_at: datetime
-    key: str | None
-    """Our own key from its metadata, when we asked for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChargeReport:
-    """One charge as Stripe tells it. Amounts in minor units."""
-
-    charge_id: str
-    payment_intent_id: str | None
-    amount_minor: int
-    refunded_minor: int
-    currency: str
-    paid: bool
-    disputed: bool
-    metadata: dict[str, str]
-    """That of its payment intent, copied by Stripe."""
-    created_at: datetime
 
 
 class StripeGateway(Protocol):
@@ -153,6 +78,10 @@ class StripeGateway(Protocol):
         """All refunds of a payment, also those made in Stripe's dashboard."""
         ...
 
+    def report_of(self, session: dict[str, Any]) -> PaymentReport:
+        """What a session object (of an event, say) tells; absent keys tell nothing."""
+        ...
+
     def read_event(self, body: bytes, signature: str | None, now: datetime) -> StripeEvent:
         """Verify and parse a webhook. Raises WebhookUnconfigured or SignatureInvalid."""
         ...
@@ -160,18 +89,6 @@ class StripeGateway(Protocol):
     async def close(self) -> None:
         """Let go of the connections."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One mail to one person, rendered."""
-
-    message_id: str
-    """Stable across repeats, so that a receiver can drop the second one."""
-    to: str
-    subject: str
-    text: str
-    html: str
 
 
 class Mail(Protocol):
@@ -192,7 +109,7 @@ class Shop:
     """What every flow gets as its first argument."""
 
     settings: Settings
-    db: Transactions
+    db: Database
     stripe: StripeGateway
     mail: Mail
     clock: Clock
@@ -200,6 +117,35 @@ class Shop:
     seal: Seal
 
 
-# An order costs Stripe's attention once; answers must leave within 12 s (contract), so a flow gives
-# up on Stripe a second earlier.
-STRIPE_DEADLINE = timedelta(seconds=11)
+class RealClock:
+    """The machine's clock and the event loop's patience."""
+
+    def now(self) -> datetime:
+        """The moment, aware UTC."""
+        return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let that much time pass without keeping anybody else waiting."""
+        await asyncio.sleep(seconds)
+
+
+def open_shop(settings: Settings) -> Shop:
+    """Build the shop from its settings. Nothing is connected before the first use.
+
+    Raises SettingInvalid. Close it with ``close_shop``.
+    """
+    return Shop(
+        settings=settings,
+        db=open_database(settings.database_url),
+        stripe=open_gateway(settings),
+        mail=open_mail(settings),
+        clock=RealClock(),
+        ids=Ids(),
+        seal=Seal(settings.seal_secret),
+    )
+
+
+async def close_shop(shop: Shop) -> None:
+    """Finish what was accepted and let go of every connection."""
+    await shop.stripe.close()
+    await shop.db.close()

@@ -49,6 +49,7 @@ def blocks(text: str) -> list[Block]:
 
 def copy_repository(root: Path, target: Path) -> Path:
     """A fresh clone, as far as its files go."""
+    target.mkdir(parents=True, exist_ok=True)
     for file in repository_files(root):
         copy = target / file.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ part is missing on a developer's machine, they are left out and the summary says
 CI (CI=true) nothing is left out: there the fixture fails, and so does a run that skipped a test.
 """
 
+import inspect
 import os
 from collections.abc import Iterator
 
@@ -33,11 +34,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def mark_by_fixtures(item: pytest.Item) -> None:
-    asked_for = set(getattr(item, "fixturenames", ()))
+    if not isinstance(item, pytest.Function):
+        return
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    asked_for = set(item.fixturenames) - set(given)  # a parameter may share a fixture's name
     for mark, (fixtures, _, _) in PARTS.items():
         if fixtures & asked_for:
             item.add_marker(mark)
-    if item.get_closest_marker("browser"):
+    if item.get_closest_marker("browser") and inspect.iscoroutinefunction(item.function):
         # The browser lives in one event loop for the whole run, so its tests run in that loop.
         item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 

@@ -49,7 +49,7 @@ class Postgres:
 
     def execute(self, statement: str, database: str = "postgres") -> str:
         """Runs one statement and returns what psql prints; raises RuntimeError with its words."""
-        psql = [self.binaries / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", self.url(database)]
+        psql = [str(self.binaries / "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", self.url(database)]
         done = subprocess.run(
             [*psql, "-c", statement],
             check=False,
@@ -89,8 +89,13 @@ def running_postgres() -> Iterator[Postgres]:
         os.chown(folder, pwd.getpwnam(account).pw_uid, -1)
         binaries = reachable(found, account, Path(folder))
         data, log = Path(folder, "data"), Path(folder, "log")
-        initdb = [binaries / "initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8"]
-        initdb += ["--no-locale", "--no-sync", "--pgdata", data]
+        initdb = [
+            str(binaries / "initdb"),
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+        ]
+        initdb += ["--no-locale", "--no-sync", "--pgdata", str(data)]
         subprocess.run(
             initdb, check=True, capture_output=True, user=account, cwd=folder, timeout=120
         )
@@ -120,7 +125,7 @@ def reachable(binaries: Path, account: str, folder: Path) -> Path:
 
 @contextmanager
 def kept_running(server: Postgres, data: Path, log: Path, account: str) -> Iterator[None]:
-    command = [server.binaries / "postgres", "-D", data, "-p", str(server.port)]
+    command = [str(server.binaries / "postgres"), "-D", str(data), "-p", str(server.port)]
     for name, value in SETTINGS.items():
         command += ["-c", f"{name}={value}"]
     # The shell holds a pipe from us: it ends the server also when this process is killed outright.

@@ -1,8 +1,12 @@
 """What Stripe says about one Checkout Session, in our words."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any, Final
+
+# An answer must leave within 12 s (contract), so a call to Stripe gives up a second earlier.
+STRIPE_DEADLINE: Final = timedelta(seconds=11)
 
 
 class PaymentState(StrEnum):
@@ -70,3 +74,53 @@ def read_state(status: str | None, payment_status: str, intent_status: str | Non
         failed = intent_status in ("requires_payment_method", "canceled")
         return PaymentState.FAILED if failed else PaymentState.PROCESSING
     return PaymentState.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class StripeEvent:
+    """A verified or listed Stripe event: a hint that something happened to an object."""
+
+    id: str
+    type: str
+    created_at: datetime
+    livemode: bool
+    object: dict[str, Any]
+    """``data.object`` as Stripe sent it."""
+
+    @property
+    def object_id(self) -> str | None:
+        """Id of the object that the event is about."""
+        value = self.object.get("id")
+        return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundReport:
+    """One refund as Stripe tells it. Amount in minor units."""
+
+    refund_id: str
+    state: str
+    """Stripe's word: pending, requires_action, succeeded, failed, canceled."""
+    amount_minor: int
+    currency: str
+    payment_intent_id: str | None
+    charge_id: str | None
+    created_at: datetime
+    key: str | None
+    """Our own key from its metadata, when we asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeReport:
+    """One charge as Stripe tells it. Amounts in minor units."""
+
+    charge_id: str
+    payment_intent_id: str | None
+    amount_minor: int
+    refunded_minor: int
+    currency: str
+    paid: bool
+    disputed: bool
+    metadata: dict[str, str]
+    """That of its payment intent, copied by Stripe."""
+    created_at: datetime

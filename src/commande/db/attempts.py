@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from commande.core.command import LIVE, AttemptFacts, AttemptState
 from commande.core.pricing import Quote
@@ -45,17 +45,15 @@ class Attempt:
 
     def facts(self, session_id: str) -> AttemptFacts:
         """What ``decide`` compares a report with."""
-        return AttemptFacts(
-            session_id, self.amount_minor, self.currency, self.livemode, self.state
-        )
+        return AttemptFacts(session_id, self.amount_minor, self.currency, self.livemode, self.state)
 
 
 _COLUMNS: Final = tuple(attempts.c)
 
 
-def read_attempt(row: Row[Any]) -> Attempt:
-    """A row of the attempts table as an Attempt."""
-    values = dict(row._mapping)
+def read_attempt(row: Any) -> Attempt:
+    """A row that has all columns of the attempts table as an Attempt."""
+    values = {column.name: row._mapping[column] for column in _COLUMNS}
     values |= {"state": AttemptState(row.state), "quote": Quote.from_dict(row.quote)}
     return Attempt(**values)
 

@@ -79,6 +79,12 @@ def _exists(conn: Connection, command_id: str) -> bool:
     return conn.execute(query).first() is not None
 
 
+def events_due(conn: Connection, now: datetime) -> bool:
+    """Whether an event is due: a read, so that an idle worker writes nothing."""
+    due = (events.c.state == "pending") & (events.c.next_at <= now)
+    return conn.execute(select(events.c.stripe_event_id).where(due).limit(1)).first() is not None
+
+
 def claim_events(
     conn: Connection, now: datetime, limit: int = 50, *, all_pending: bool = False
 ) -> list[StoredEvent]:
@@ -156,4 +162,5 @@ def count_events(conn: Connection) -> dict[str, int]:
 def last_webhook_at(conn: Connection) -> datetime | None:
     """When the newest event came by webhook."""
     query = select(func.max(events.c.received_at)).where(events.c.source == "webhook")
-    return conn.execute(query).scalar_one()
+    newest: datetime | None = conn.execute(query).scalar()
+    return newest

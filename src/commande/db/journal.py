@@ -22,6 +22,7 @@ class Fact:
 
 def record(
     conn: Connection,
+    /,
     command_id: str,
     at: datetime,
     kind: str,

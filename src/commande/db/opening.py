@@ -350,5 +350,3 @@ def _lock_attempt(conn: Connection, attempt_id: str) -> Attempt:
     locked = find_attempt(conn, attempt_id)
     assert locked is not None  # noqa: S101 – attempts are never deleted
     return locked
-
-

@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select, update
 
+from commande.core.letter import Kind
 from commande.db.journal import record
 from commande.db.sql import insert_once
 from commande.db.tables import messages
@@ -21,17 +22,21 @@ class Message:
     """One claimed letter."""
 
     key: str
-    kind: str
+    kind: Kind
     command_id: str
     tries: int
 
 
-def post_message(
-    conn: Connection, key: str, kind: str, command_id: str, now: datetime
-) -> bool:
+def post_message(conn: Connection, key: str, kind: Kind, command_id: str, now: datetime) -> bool:
     """Queue a letter; the key makes it one, however often the fact arrives."""
     row = {"key": key, "kind": kind, "command_id": command_id, "state": "pending"}
     return insert_once(conn, messages, row | {"tries": 0, "next_at": now, "created_at": now})
+
+
+def messages_due(conn: Connection, now: datetime) -> bool:
+    """Whether a letter is due: a read, so that an idle worker writes nothing."""
+    due = (messages.c.state == "pending") & (messages.c.next_at <= now)
+    return conn.execute(select(messages.c.key).where(due).limit(1)).first() is not None
 
 
 def claim_messages(conn: Connection, now: datetime, limit: int = 20) -> list[Message]:

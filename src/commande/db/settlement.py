@@ -22,7 +22,7 @@ from commande.db.attempts import Attempt, change_attempt, close_attempt, find_by
 from commande.db.catalogue import read_products
 from commande.db.commands import change_command, find_command, lock_command
 from commande.db.inbox import finish_event
-from commande.db.journal import record
+from commande.db.journal import has_fact, record
 from commande.db.outbox import post_message
 from commande.db.sql import NothingChanged, change_one, insert_once
 from commande.db.tables import attempts, payments
@@ -52,6 +52,28 @@ def find_pair(conn: Connection, session_id: str) -> Pair | None:
         return None
     command = find_command(conn, attempt.command_id)
     return Pair(command, attempt) if command else None
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """What we hold of a (session, command) pair that a customer comes back with."""
+
+    command: Command | None
+    pair: Pair | None
+    noted: bool
+    """Whether the history already says that the customer came back after the payment."""
+
+
+def read_return(conn: Connection, session_id: str, command_id: str) -> Return:
+    """Both ids looked up independently: binding them is the caller's duty."""
+    pair = find_pair(conn, session_id)
+    if pair is not None and pair.command.id == command_id:
+        command: Command | None = pair.command
+    else:
+        command = find_command(conn, command_id)
+    # Settled by the return itself counts as noted: the line "paid" says it.
+    noted = has_fact(conn, command_id, "confirmed", session_id)
+    return Return(command, pair, noted)
 
 
 def apply_report(

@@ -193,8 +193,10 @@ class _Threads:
         for call in drawn:
             if not call.settled:
                 call.error = error
-        log.error("database_failed", error=type(error).__name__, waiting=len(drawn))
-        if self._runner is not None:
+        cause = error.__cause__ or error
+        reason = getattr(cause, "sqlite_errorname", type(cause).__name__)
+        log.error("database_failed", reason=reason, waiting=len(drawn))
+        if self._runner is not None and self._path is not None:
             # A fresh connection: whatever was wrong with this one ends with it.
             self._runner.close()
             self._runner = None

@@ -21,7 +21,7 @@ from commande.db.sqlite_lock import WriteTurn
 from commande.errors import DatabaseBusy
 
 # The file lock has made the processes take turns already; this is for a backup or a shell.
-BUSY_MS = 5000
+BUSY_MS = 2000
 # All the statements of a shop, prepared once per connection.
 CACHED_STATEMENTS = 512
 WRITER_CACHE_KIB = 32 * 1024

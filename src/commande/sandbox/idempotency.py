@@ -55,7 +55,7 @@ class Keys:
             self._running.add(f"{scope}/{key}")
         return kept
 
-    def keep(  # noqa: PLR0913, PLR0917 - a kept answer has this many parts
+    def keep(
         self, scope: str, key: str, request: str, params: Any, answer: tuple[int, bytes], id_: str
     ) -> None:
         """Keep the answer of an executed request."""

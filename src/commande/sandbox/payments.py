@@ -44,7 +44,7 @@ def confirm_session(
     buyer = buyer._replace(email=email)
     if session["payment_status"] == "no_payment_required":
         return _complete(world, session, buyer, "no_payment_required")
-    intent = _intent(world, session, means, buyer)
+    intent = _intent(world, session)
     asked = intent["status"] == "requires_action"
     if means.authenticate and authenticate is None and not asked:
         return _ask_bank(world, id_, intent, means, buyer)
@@ -70,7 +70,7 @@ def _check_open(session: Row, means: Means) -> None:
                       "Session.", param="payment_method")  # fmt: skip
 
 
-def _intent(world: World, session: Row, means: Means, buyer: Buyer) -> Row:
+def _intent(world: World, session: Row) -> Row:
     """The session's one intent, made at the first attempt to pay."""
     kept = world.state.rows["checkout"][session["id"]]
     intent = world.state.get("payment_intent", kept.get("intent", ""))
@@ -148,9 +148,7 @@ def _ask_bank(world: World, id_: str, intent: Row, means: Means, buyer: Buyer) -
     kept = world.state.rows["checkout"][id_]
     world.state.put("checkout", id_, {**kept, "asked": [means.number, *buyer]})
     method = world.ids.new("pm_1")
-    world.state.put(
-        "payment_method", method, charges.payment_method(world, means, buyer, method)
-    )
+    world.state.put("payment_method", method, charges.payment_method(world, means, buyer, method))
     _set_intent(
         world, intent, status="requires_action", last_payment_error=None, payment_method=method,
         next_action={"type": "redirect_to_url",
@@ -161,7 +159,7 @@ def _ask_bank(world: World, id_: str, intent: Row, means: Means, buyer: Buyer) -
     return session
 
 
-def _decline(  # noqa: PLR0913, PLR0917 - one refusal has this much to say
+def _decline(
     world: World, intent: Row, means: Means, buyer: Buyer, why: Decline, charged: bool
 ) -> Refusal:
     """Record a decline; returns the error to raise. The session stays open."""
@@ -169,8 +167,10 @@ def _decline(  # noqa: PLR0913, PLR0917 - one refusal has this much to say
     if charge:
         method = world.state.rows["payment_method"][charge["payment_method"]]
     else:
-        method = charges.payment_method(world, means, buyer, intent["payment_method"] or world.ids.new("pm_1"))
-    error = {
+        method = charges.payment_method(
+            world, means, buyer, intent["payment_method"] or world.ids.new("pm_1")
+        )
+    error: Row = {
         "code": why.code,
         "doc_url": f"https://docs.stripe.com/error-codes#{why.code.replace('_', '-')}",
         "message": why.message,
@@ -187,9 +187,10 @@ def _decline(  # noqa: PLR0913, PLR0917 - one refusal has this much to say
     if charge:
         emit(world, "charge.failed", charge)
     emit(world, "payment_intent.payment_failed", intent)
-    more = {name: error[name] for name in ("charge", "decline_code") if name in error}
-    return Refusal(why.message, status=402, type="card_error", code=why.code,
-                   payment_intent=dict(intent), **more)  # fmt: skip
+    refusal = Refusal(why.message, status=402, type="card_error", code=why.code)
+    refusal.more = {name: error[name] for name in ("charge", "decline_code") if name in error}
+    refusal.more["payment_intent"] = dict(intent)
+    return refusal
 
 
 def _succeed(world: World, intent: Row, charge: Row) -> None:
@@ -201,7 +202,7 @@ def _succeed(world: World, intent: Row, charge: Row) -> None:
     charges.settle_balance(world, charge)
 
 
-def _complete(  # noqa: PLR0913, PLR0917 - all that completing changes
+def _complete(
     world: World, session: Row, buyer: Buyer, paid: str, intent: Row | None = None,
     means: Means | None = None,
 ) -> Row:  # fmt: skip

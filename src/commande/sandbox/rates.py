@@ -1,7 +1,7 @@
 """Tax rates: made once; percentage, country and inclusiveness never change, `active` does."""
 
 from commande.sandbox.errors import Refusal, missing
-from commande.sandbox.parameters import Array, Boolean, Choice, Hash, Metadata, Number, Text
+from commande.sandbox.parameters import Array, Boolean, Choice, Hash, Kind, Metadata, Number, Text
 from commande.sandbox.store import Row
 from commande.sandbox.world import World
 
@@ -11,7 +11,7 @@ _TYPES = (
     "luxury_tax nhil pst qst resort_tax retail_delivery_fee rst sales_tax service_tax tourism_tax "
     "use_tax vat"
 ).split()
-_TEXTS = {
+_TEXTS: dict[str, Kind] = {
     "active": Boolean(), "country": Text(2), "description": Text(5000), "jurisdiction": Text(200),
     "metadata": Metadata(), "state": Text(10), "tax_type": Choice(*_TYPES),
     "display_name": Text(50), "expand": Array(Text(200), 0, 20),

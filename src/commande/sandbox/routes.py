@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from commande.sandbox import cards, charges, listing, payments, rates, refunds, sessions, webhooks
-from commande.sandbox.errors import missing
+from commande.sandbox.errors import Refusal, missing
 from commande.sandbox.events import render_event
 from commande.sandbox.parameters import Choice, Hash, Integer, Kind, Mail, Metadata, Text
 from commande.sandbox.session_form import SESSION
@@ -103,7 +103,7 @@ def _confirm(world: World, id_: str, given: Row) -> Row:
     session = sessions.find_session(world, id_)
     expected = given.get("expected_amount", session["amount_total"])
     if expected != session["amount_total"]:
-        raise payments.Refusal("The amount expected differs from the Checkout Session's amount.",
+        raise Refusal("The amount expected differs from the Checkout Session's amount.",
                                param="expected_amount")  # fmt: skip
     means = cards.find_means(given.get("payment_method", "pm_card_visa"))
     buyer = payments.Buyer(given.get("email") or session["customer_email"] or "stripe@example.com",

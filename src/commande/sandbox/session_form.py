@@ -8,7 +8,6 @@ play is refused by name (`Only`), so that no test passes on something that was s
 from commande.sandbox.parameters import (
     Address,
     Array,
-    Boolean,
     Choice,
     Hash,
     Integer,

@@ -158,7 +158,8 @@ def _line_item(
 def _price(world: World, line: Row, currency: str, unit: int, exact: Decimal) -> Row:
     whole = exact == unit
     product = world.ids.new("prod_", 14)
-    world.state.put("product", product, {"created": world.now, **line["price_data"]["product_data"]})
+    described = {"created": world.now, **line["price_data"]["product_data"]}
+    world.state.put("product", product, described)
     return {
         "id": world.ids.new("price_1"),
         "object": "price",
@@ -185,11 +186,11 @@ def _price(world: World, line: Row, currency: str, unit: int, exact: Decimal) ->
 def _check_expiry(world: World, given: Row) -> int:
     expires_at: int = given.get("expires_at", world.now + LONGEST)
     if expires_at < world.now + SHORTEST:
-        raise Refusal("The `expires_at` timestamp must be at least 30 minutes from Checkout Session "
-                      "creation.", param="expires_at")  # fmt: skip
+        raise Refusal("The `expires_at` timestamp must be at least 30 minutes from Checkout "
+                      "Session creation.", param="expires_at")  # fmt: skip
     if expires_at > world.now + LONGEST:
-        raise Refusal("The `expires_at` timestamp must be less than 24 hours from Checkout Session "
-                      "creation.", param="expires_at")  # fmt: skip
+        raise Refusal("The `expires_at` timestamp must be less than 24 hours from Checkout "
+                      "Session creation.", param="expires_at")  # fmt: skip
     return expires_at
 
 
@@ -335,7 +336,7 @@ def expire_session(world: World, id_: str, *, by_clock: bool = False) -> Row:
         if by_clock:
             return row
         raise Refusal(
-            "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout "
+            'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout '
             f"Session has a status of `{row['status']}`.",
             param="session",
         )  # fmt: skip

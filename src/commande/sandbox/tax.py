@@ -30,7 +30,8 @@ class _Share(NamedTuple):
 
 
 def _parts(rate: dict[str, Any]) -> int:
-    return round(rate["percentage"] * 10_000)
+    parts: int = round(rate["percentage"] * 10_000)
+    return parts
 
 
 def _half_up(above: int, below: int) -> int:

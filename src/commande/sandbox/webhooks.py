@@ -12,7 +12,7 @@ import orjson
 
 from commande.sandbox.errors import missing
 from commande.sandbox.events import render_event
-from commande.sandbox.parameters import Address, Array, Boolean, Choice, Hash, Metadata, Text
+from commande.sandbox.parameters import Address, Array, Boolean, Choice, Hash, Kind, Metadata, Text
 from commande.sandbox.store import Row
 from commande.sandbox.world import API_VERSION, World
 
@@ -33,13 +33,14 @@ def sign(body: bytes, secret: str, at: int) -> str:
 
 
 _EVENTS = Array(Text(100), 1, 250)
-_TEXTS = {"description": Text(5000, clears=True), "metadata": Metadata(),
+_TEXTS: dict[str, Kind] = {"description": Text(5000, clears=True), "metadata": Metadata(),
           "expand": Array(Text(), 0, 20)}  # fmt: skip
 CREATE = Hash(
     {"url": Address(), "enabled_events": _EVENTS, "connect": Boolean(),
      "api_version": Choice(API_VERSION), **_TEXTS},
     required=("url", "enabled_events"),
 )  # fmt: skip
+_PLAIN = {"url", "enabled_events", "description"}
 UPDATE = Hash({"url": Address(), "enabled_events": _EVENTS, "disabled": Boolean(), **_TEXTS})
 
 
@@ -69,7 +70,7 @@ def update_endpoint(world: World, id_: str, given: Row) -> Row:
     row = world.state.get("webhook_endpoint", id_)
     if row is None:
         raise missing("webhook endpoint", id_)
-    changes = {name: given[name] for name in ("url", "enabled_events", "description") & given.keys()}
+    changes = {name: given[name] for name in given if name in _PLAIN}
     if "disabled" in given:
         changes["status"] = "disabled" if given["disabled"] else "enabled"
     if "metadata" in given:

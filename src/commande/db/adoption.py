@@ -1,0 +1,46 @@
+"""Adoption: a session that Stripe made for an attempt of ours, but whose row we lost."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from commande.core.command import AttemptState
+from commande.core.payment import PaymentReport
+from commande.db.attempts import change_attempt, find_attempt, find_by_session
+from commande.db.commands import lock_command
+from commande.db.journal import record
+
+
+def adopt_session(
+    conn: Connection,
+    session_id: str,
+    metadata: Mapping[str, str],
+    report: PaymentReport,
+    now: datetime,
+) -> bool:
+    """Give the attempt that the sealed metadata names its session; whether the session is ours.
+
+    The caller has verified the seal. Repeat-safe. An attempt that already has another session is
+    left alone, and so is a session whose attempt is gone.
+    """
+    known = find_by_session(conn, session_id)
+    if known is not None:
+        return True
+    found = find_attempt(conn, metadata["attempt_id"])
+    if found is None or found.command_id != metadata["command_id"]:
+        return False
+    lock_command(conn, found.command_id)
+    attempt = find_attempt(conn, found.id)
+    if attempt is None or attempt.stripe_session_id not in (None, session_id):
+        return False
+    values = {"stripe_session_id": session_id, "url": report.url, "opening_until": None}
+    if attempt.state is AttemptState.CREATING:
+        values["state"] = AttemptState.OPEN
+        values["opened_at"] = now
+    change_attempt(conn, attempt, **values)
+    record(
+        conn, attempt.command_id, now, "session_adopted", "stripe",
+        once=session_id, session=session_id, number=attempt.number,
+    )  # fmt: skip
+    return True

@@ -1,0 +1,1 @@
+"""How a database comes to its tables: one chain of revisions for SQLite and PostgreSQL."""

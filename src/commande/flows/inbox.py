@@ -1,0 +1,155 @@
+"""The inbox: an event is a hint. It is stored, acknowledged, and handled by asking Stripe."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+
+from commande.core.payment import PaymentReport, StripeEvent
+from commande.db.adoption import adopt_session
+from commande.db.inbox import (
+    StoredEvent,
+    claim_events,
+    delay_event,
+    events_due,
+    finish_event,
+    has_refund_or_dispute,
+    session_of_intent,
+    store_event,
+)
+from commande.db.settlement import find_pair
+from commande.errors import CommandeError, EventForeign, SessionInvalid
+from commande.flows.settlement import settle, write_report
+from commande.shop import Shop
+
+log = structlog.get_logger()
+
+SESSION_EVENTS: Final = "checkout.session."
+MONEY_EVENTS: Final = ("charge.refund", "refund.", "charge.dispute.")
+PAID_EVENTS: Final = frozenset(
+    {"checkout.session.completed", "checkout.session.async_payment_succeeded"}
+)
+# A verified event this young may carry the report itself and spare the call; older ones, and those
+# whose payment was refunded or disputed meanwhile, are re-read (design.md, "Confirm, webhook").
+FRESH: Final = timedelta(minutes=5)
+# What a stored session event keeps. Names, addresses and e-mails of customers stay at Stripe.
+_KEPT: Final = (
+    "id", "object", "amount", "amount_total", "amount_refunded", "charge", "created", "currency",
+    "expires_at", "livemode", "metadata", "mode", "payment_intent", "payment_status", "reason",
+    "refunded", "status", "url",
+)  # fmt: skip
+
+
+async def receive_event(shop: Shop, event: StripeEvent, source: str = "webhook") -> bool:
+    """Store a verified event once; False when it was known. The worker handles it.
+
+    Raises EventForeign for a checkout event that does not name a command of ours, where the
+    settings say so; the event is stored either way, and never applied.
+    """
+    stored = _stored(event, source)
+    now = shop.clock.now()
+    if event.type.startswith(SESSION_EVENTS) and not _is_ours(shop, event):
+        foreign = StoredEvent(**_fields(stored) | {"payload": {}, "command_id": None})
+        await shop.db.transaction(store_event, foreign, "foreign", now)
+        log.warning("event_foreign", event=event.id, type=event.type)
+        if shop.settings.foreign_events == "reject" and source == "webhook":
+            raise EventForeign("This checkout session is none of ours.")
+        return False
+    known = event.type.startswith((SESSION_EVENTS, *MONEY_EVENTS))
+    state = "pending" if known and event.livemode is shop.settings.livemode else "ignored"
+    if state == "ignored":
+        stored = StoredEvent(**_fields(stored) | {"payload": {}})
+    return await shop.db.transaction(store_event, stored, state, now)
+
+
+def _is_ours(shop: Shop, event: StripeEvent) -> bool:
+    metadata = event.object.get("metadata")
+    right_mode = event.livemode is shop.settings.livemode
+    return right_mode and isinstance(metadata, dict) and shop.seal.made(metadata)
+
+
+def _stored(event: StripeEvent, source: str) -> StoredEvent:
+    """The event as a row, without what names a person."""
+    content = event.object
+    is_session = event.type.startswith(SESSION_EVENTS)
+    metadata = content.get("metadata")
+    command_id = metadata.get("command_id") if isinstance(metadata, dict) else None
+    intent = content.get("payment_intent")
+    if isinstance(intent, dict):
+        intent = intent.get("id")
+    return StoredEvent(
+        id=event.id,
+        type=event.type,
+        object_id=event.object_id,
+        session_id=event.object_id if is_session else None,
+        payment_intent_id=intent if isinstance(intent, str) else None,
+        command_id=command_id if isinstance(command_id, str) else None,
+        payload={key: content[key] for key in _KEPT if key in content},
+        source=source,
+        tries=0,
+        occurred_at=event.created_at,
+    )
+
+
+def _fields(event: StoredEvent) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in StoredEvent.__slots__}
+
+
+async def handle_events(shop: Shop, *, all_pending: bool = False) -> int:
+    """Handle what is due in the inbox; how many were taken. Any number of workers at once."""
+    now = shop.clock.now()
+    if not all_pending and not await shop.db.read(events_due, now):
+        return 0
+    claimed = await shop.db.transaction(claim_events, now, all_pending=all_pending)
+    for event in claimed:
+        try:
+            await handle_event(shop, event)
+        except Exception as error:  # noqa: BLE001 – one poisoned event must not stop the others
+            await _delay(shop, event, error)
+    return len(claimed)
+
+
+async def _delay(shop: Shop, event: StoredEvent, error: Exception) -> None:
+    """Keep the event for a later try; facts of ours are expected, anything else is a defect."""
+    reason = error.code if isinstance(error, CommandeError) else type(error).__name__
+    dead = await shop.db.transaction(delay_event, event, reason, shop.clock.now())
+    level = log.error if dead else log.warning
+    known = isinstance(error, CommandeError)
+    level("event_delayed", event=event.id, type=event.type, reason=reason, dead=dead,
+          exc_info=None if known else error)  # fmt: skip
+
+
+async def handle_event(shop: Shop, event: StoredEvent) -> None:
+    """Handle one stored event; its done-mark and its effect share a transaction."""
+    if event.session_id is not None:
+        await _handle_session(shop, event, event.session_id)
+        return
+    session_id = None
+    if event.payment_intent_id is not None:
+        session_id = await shop.db.read(session_of_intent, event.payment_intent_id)
+    if session_id is None:
+        # Not a payment of ours, or not settled yet: settling reads refunds and disputes itself.
+        await shop.db.transaction(finish_event, event.id, "ignored", shop.clock.now())
+    else:
+        await settle(shop, session_id, event.source, event.id)
+
+
+async def _handle_session(shop: Shop, event: StoredEvent, session_id: str) -> None:
+    report = shop.stripe.report_of(event.payload)
+    if await shop.db.read(find_pair, session_id) is None:
+        # The server may have died, or a failover forgotten, between Stripe's session and our row.
+        metadata, now = event.payload["metadata"], shop.clock.now()
+        if not await shop.db.transaction(adopt_session, session_id, metadata, report, now):
+            raise SessionInvalid("This session names a command that we no longer have.")
+    if await _carries_report(shop, event, report):
+        await write_report(shop, report, event.source, event.id)
+    else:
+        await settle(shop, session_id, event.source, event.id)
+
+
+async def _carries_report(shop: Shop, event: StoredEvent, report: PaymentReport) -> bool:
+    """Whether the event may be believed as it is: verified, young, paid, never refunded."""
+    young = shop.clock.now() - event.occurred_at < FRESH
+    if not (young and event.type in PAID_EVENTS and report.paid and event.source == "webhook"):
+        return False
+    return not await shop.db.read(has_refund_or_dispute, report.payment_intent_id)

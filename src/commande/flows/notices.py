@@ -1,0 +1,50 @@
+"""Notices: letters to customers, sent from the outbox, once each."""
+
+import structlog
+
+from commande.core.document import Command
+from commande.db.commands import find_command
+from commande.db.outbox import Message, claim_messages, delay_message, finish_message, messages_due
+from commande.errors import MailUnavailable
+from commande.letters import Links, render_letter
+from commande.shop import Shop
+
+log = structlog.get_logger()
+
+
+async def send_due(shop: Shop) -> int:
+    """Send the letters that are due; how many were taken. Any number of senders at once.
+
+    At least once: a sender that dies after the hand-over sends again, under the same Message-ID.
+    """
+    now = shop.clock.now()
+    if not await shop.db.read(messages_due, now):
+        return 0
+    claimed = await shop.db.transaction(claim_messages, now)
+    for message in claimed:
+        await _send(shop, message)
+    return len(claimed)
+
+
+async def _send(shop: Shop, message: Message) -> None:
+    command = await shop.db.read(find_command, message.command_id)
+    if not shop.mail.enabled or command is None or command.customer is None:
+        await shop.db.transaction(finish_message, message, "skipped", shop.clock.now())
+        return
+    letter = render_letter(message.kind, command, shop.settings, _links(shop, command), message.key)
+    try:
+        await shop.mail.send(letter)
+    except MailUnavailable as error:
+        log.warning("mail_delayed", kind=message.kind, command=command.id, reason=error.code)
+        await shop.db.transaction(delay_message, message, error.code, shop.clock.now())
+        return
+    await shop.db.transaction(finish_message, message, "sent", shop.clock.now())
+
+
+def _links(shop: Shop, command: Command) -> Links:
+    settings = shop.settings
+    query = f"?command_id={command.id}&token={shop.seal.token(command.id)}"
+    return Links(
+        command=f"{settings.site_url}{settings.success_path}{query}",
+        payment=f"{settings.site_url}{settings.cancel_path}{query}",
+    )

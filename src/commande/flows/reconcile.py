@@ -1,0 +1,123 @@
+"""Reconciliation: what Stripe knows against what we know, whoever failed to tell whom."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from commande.core.command import AttemptState
+from commande.db import upkeep
+from commande.db.commands import count_commands
+from commande.db.upkeep import Unsettled
+from commande.errors import CommandeError, SessionInvalid, StripeRefused, StripeUnavailable
+from commande.flows.inbox import handle_events, receive_event
+from commande.flows.settlement import settle
+from commande.flows.upkeep import Progress, expire_leftover, finish_openings, is_leftover
+from commande.shop import Shop
+
+CURSOR: Final = "events"
+# Stripe shows events by ``created`` and may show one later than that; what overlaps is known.
+OVERLAP: Final = timedelta(hours=2)
+# Events can be listed for 30 days.
+HORIZON: Final = timedelta(days=30)
+
+
+@dataclass(slots=True)
+class ReconcileReport:
+    """What a reconciliation found. Counts."""
+
+    events_read: int = 0
+    events_new: int = 0
+    asked: int = 0
+    """Attempts about which Stripe was asked."""
+    settled: int = 0
+    """Commands that were unpaid before and are paid now."""
+    unanswered: int = 0
+    """Attempts about which Stripe could not be asked."""
+    events_unavailable: str | None = None
+    """Why Stripe's events could not be listed."""
+    attention: int = 0
+    """Commands that need a person afterwards."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything could be asked, and nothing waits for a person."""
+        return not (self.unanswered or self.attention or self.events_unavailable)
+
+
+def _ignore(_done: int, _total: int) -> None:
+    """Nobody watches."""
+
+
+async def reconcile(
+    shop: Shop, since: datetime | None = None, progress: Progress = _ignore
+) -> ReconcileReport:
+    """Read Stripe's events since the cursor (or ``since``) and ask about every unsettled attempt.
+
+    When it returns, every attempt that Stripe could be asked about is settled. Repeat-safe, any
+    number at once.
+    """
+    report = ReconcileReport()
+    await finish_openings(shop)
+    await read_events(shop, report, since)
+    while await handle_events(shop, all_pending=True):
+        pass
+    await _ask_about(shop, await shop.db.read(upkeep.list_unsettled), report, progress)
+    report.attention = (await shop.db.read(count_commands))["attention"]
+    return report
+
+
+async def check_due(shop: Shop) -> ReconcileReport:
+    """The worker's share: ask about those attempts whose check has come."""
+    report = ReconcileReport()
+    due = await shop.db.read(upkeep.list_unsettled, due=shop.clock.now(), limit=100)
+    await _ask_about(shop, due, report, _ignore)
+    return report
+
+
+async def read_events(shop: Shop, report: ReconcileReport, since: datetime | None = None) -> None:
+    """Store the events that we never received: the undelivered first, then all since the cursor."""
+    now = shop.clock.now()
+    start = since or await _start(shop, now)
+    try:
+        listed = await shop.stripe.list_events(start, undelivered=True)
+        listed += await shop.stripe.list_events(start)
+    except (StripeUnavailable, StripeRefused) as error:
+        report.events_unavailable = error.detail
+        return
+    unique = {event.id: event for event in listed}
+    report.events_read = len(unique)
+    for event in unique.values():
+        report.events_new += await receive_event(shop, event, "reconcile")
+    await shop.db.transaction(upkeep.move_cursor, CURSOR, now)
+
+
+async def _start(shop: Shop, now: datetime) -> datetime:
+    known = await shop.db.read(upkeep.read_cursor, CURSOR)
+    known = known or await shop.db.read(upkeep.oldest_attempt_at) or now
+    return max(known - OVERLAP, now - HORIZON)
+
+
+async def _ask_about(
+    shop: Shop, unsettled: Sequence[Unsettled], report: ReconcileReport, progress: Progress
+) -> None:
+    for done, item in enumerate(unsettled, start=1):
+        attempt = item.attempt
+        try:
+            await _ask_about_one(shop, item, report)
+        except (StripeUnavailable, StripeRefused, SessionInvalid):
+            report.unanswered += 1
+        except CommandeError:
+            report.unanswered += 1
+        await shop.db.transaction(upkeep.schedule_check, attempt, shop.clock.now())
+        progress(done, len(unsettled))
+
+
+async def _ask_about_one(shop: Shop, item: Unsettled, report: ReconcileReport) -> None:
+    attempt = item.attempt
+    if is_leftover(item.status, attempt.state):
+        await expire_leftover(shop, attempt, "reconcile")
+    elif attempt.stripe_session_id is not None and attempt.state is not AttemptState.CREATING:
+        report.asked += 1
+        settled = await settle(shop, attempt.stripe_session_id, "reconcile")
+        report.settled += settled.command.paid

@@ -1,0 +1,104 @@
+"""Sends the webhooks that are due, and sleeps until the next one."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from commande.sandbox.engine import Engine
+from commande.sandbox.webhooks import Parcel
+
+_PATIENCE = 20.0  # seconds for a receiver to answer
+_AT_ONCE = 16
+
+
+class Courier:
+    """Carries parcels from the engine to their endpoints, several at once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._stir = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Condition()
+        self._room = asyncio.Semaphore(_AT_ONCE)
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Deliver while the block runs; what is on file waits for the next start."""
+        loop = asyncio.get_running_loop()
+
+        # A test may move the clock from its own thread.
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._stir.set)
+
+        self._engine.world.wake = wake
+        async with aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=_PATIENCE), auto_decompress=False
+        ) as http:
+            rounds = asyncio.create_task(self._rounds(http))
+            try:
+                yield
+            finally:
+                self._engine.world.wake = lambda: None
+                for task in (rounds, *self._under_way):
+                    task.cancel()
+                await asyncio.gather(rounds, *self._under_way, return_exceptions=True)
+
+    async def _rounds(self, http: aiohttp.ClientSession) -> None:
+        while True:
+            self._stir.clear()
+            while (parcel := self._engine.next_parcel()) is not None:
+                await self._room.acquire()
+                task = asyncio.create_task(self._carry(http, parcel))
+                self._under_way.add(task)
+                task.add_done_callback(self._under_way.discard)
+            due = self._engine.next_due()
+            wait = None if due is None else max(0.0, due - self._engine.world.clock.now())
+            with contextlib.suppress(TimeoutError):
+                # An hour at most: the machine may have slept.
+                await asyncio.wait_for(self._stir.wait(), min(wait or 3600.0, 3600.0)
+                                       if wait is None or wait > 0 else 0.001)  # fmt: skip
+
+    async def _carry(self, http: aiohttp.ClientSession, parcel: Parcel) -> None:
+        status: int | None = None
+        try:
+            async with http.post(
+                parcel.url, data=parcel.body, headers=parcel.headers, allow_redirects=False
+            ) as answer:
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            status = None  # nobody there, or not in time: tried again later
+        finally:
+            self._room.release()
+        self._engine.report_parcel(parcel.delivery, status)
+        async with self._news:
+            self._news.notify_all()
+
+    async def wait_for(self, event: str, seconds: float) -> None:
+        """Wait until every delivery of an event had a first answer, or so many seconds."""
+
+        def answered() -> bool:
+            return not any(
+                row["event"] == event and row["attempt"] == 0
+                for row in self._engine.state.rows["delivery"].values()
+            )
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._news:
+                await self._news.wait_for(answered)
+
+    async def deliver_now(self) -> int:
+        """Send everything that waits, at once, and wait for the answers; how many were sent."""
+        count = self._engine.dashboard.bring_forward()
+        async with asyncio.timeout(_PATIENCE + 5), self._news:
+            await self._news.wait_for(self._all_done)
+        return count
+
+    def _all_done(self) -> bool:
+        now = self._engine.world.clock.now()
+        rows = self._engine.state.rows["delivery"].values()
+        return not self._under_way_now() and not any(row["due"] <= now for row in rows)
+
+    def _under_way_now(self) -> bool:
+        return bool(self._engine.world.flying)

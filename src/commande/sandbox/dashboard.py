@@ -1,0 +1,198 @@
+"""What a person would do in Stripe's dashboard, what other programs of the account do, and what
+only a stand-in can: move its clock, deliver now, tell its state.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from commande.sandbox import payments, refunds, sessions, webhooks
+from commande.sandbox.cards import find_means
+from commande.sandbox.events import render_event
+from commande.sandbox.session_form import SESSION
+from commande.sandbox.store import Row
+from commande.sandbox.world import Settings
+
+if TYPE_CHECKING:
+    from commande.sandbox.engine import Engine
+
+
+class Dashboard:
+    """Actions on an engine; each writes itself down before it returns."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock and do what became due (webhooks are sent by whoever sends them)."""
+        self._engine.world.clock.advance(seconds)
+        self._engine.remember_clock()
+        self._engine.tick()
+        self._engine.world.wake()
+
+    def set(self, **changes: Any) -> Settings:
+        """Change settings. Raises ValueError for an unknown one or a value that cannot be."""
+        settings = self._engine.world.settings
+        strange = changes.keys() - Settings.names()
+        if strange:
+            raise ValueError(f"unknown setting: {', '.join(sorted(strange))}")
+        for name, value in changes.items():
+            setattr(settings, name, _fitting(name, value))
+        return settings
+
+    def pay(
+        self, session: str, payment_method: str = "pm_card_visa", *,
+        email: str = "stripe@example.com", name: str | None = None, country: str | None = None,
+        three_d_secure: str | None = "approve",
+    ) -> Row:  # fmt: skip
+        """Pay a session like a buyer. Raises Refusal for a decline."""
+        buyer = payments.Buyer(email, name, country)
+        try:
+            return payments.confirm_session(
+                self._engine.world, session, find_means(payment_method), buyer, three_d_secure
+            )
+        finally:
+            self._engine.state.commit()
+
+    def refund(self, charge_or_intent: str, amount: int | None = None, **more: Any) -> Row:
+        """Refund in the dashboard: the shop hears of it by webhook."""
+        which = "payment_intent" if charge_or_intent.startswith("pi_") else "charge"
+        given = {which: charge_or_intent, **more} | ({"amount": amount} if amount else {})
+        return self._done(refunds.create_refund(self._engine.world, refunds.CREATE.check(given)))
+
+    def fail_refund(self, refund: str) -> None:
+        """Have a refund come back now."""
+        refunds.fail_refund(self._engine.world, refund)
+        self._engine.state.commit()
+
+    def open_dispute(self, charge_or_intent: str, reason: str = "fraudulent") -> Row:
+        world = self._engine.world
+        if charge_or_intent.startswith("pi_"):
+            intent = world.state.get("payment_intent", charge_or_intent) or {}
+            charge_or_intent = intent.get("latest_charge") or charge_or_intent
+        return self._done(refunds.open_dispute(world, charge_or_intent, reason))
+
+    def close_dispute(self, dispute: str, *, won: bool) -> Row:
+        return self._done(refunds.close_dispute(self._engine.world, dispute, won=won))
+
+    def expire(self, session: str) -> Row:
+        return self._done(sessions.expire_session(self._engine.world, session))
+
+    def foreign_session(
+        self, *, amount: int = 1000, currency: str = "eur", client_reference_id: str | None = None,
+        metadata: Row | None = None, payment_link: bool = False, pay_with: str | None = None,
+    ) -> Row:  # fmt: skip
+        """A session that the shop did not make, open or paid.
+
+        `payment_link`: as a Payment Link makes it, where the buyer chooses client_reference_id.
+        """
+        world = self._engine.world
+        price = {"currency": currency, "unit_amount": amount, "product_data": {"name": "Foreign"}}
+        given: Row = {
+            "mode": "payment",
+            "success_url": "https://example.com/elsewhere",
+            "line_items": [{"quantity": 1, "price_data": price}],
+            "metadata": metadata or {},
+        }
+        if client_reference_id is not None:
+            given["client_reference_id"] = client_reference_id
+        row = sessions.create_session(world, SESSION.check(given))
+        if payment_link:
+            row = {**row, "payment_link": world.ids.new("plink_1")}
+            world.state.put("session", row["id"], row)
+        if pay_with is not None:
+            row = self.pay(row["id"], pay_with)
+        return self._done(row)
+
+    def _done(self, row: Row) -> Row:
+        self._engine.state.commit()
+        return row
+
+    def bring_forward(self) -> int:
+        """Make every waiting delivery due now; how many."""
+        count = webhooks.bring_forward(self._engine.world)
+        self._engine.state.commit()
+        return count
+
+    def resend(self, event: str) -> int:
+        """Deliver an event once more to every endpoint that wants it; how many."""
+        world = self._engine.world
+        row = world.state.get("event", event)
+        if row is None:
+            raise ValueError(f"no such event: {event}")
+        wanting = [
+            endpoint["id"] for endpoint in world.state.rows["webhook_endpoint"].values()
+            if {"*", row["type"]} & set(endpoint["enabled_events"])
+        ]  # fmt: skip
+        for endpoint in wanting:
+            world.queue_delivery(
+                world.ids.new("del_", 16),
+                {"event": event, "endpoint": endpoint, "due": world.clock.now(), "attempt": 0,
+                 "counts": False, "bad_signature": False},
+            )  # fmt: skip
+        self._engine.state.commit()
+        return len(wanting)
+
+    def status(self) -> Row:
+        """Where it stands: clock, settings, standing faults, waiting webhooks, last events."""
+        world, rows = self._engine.world, self._engine.state.rows
+        now = world.clock.now()
+        waiting = sorted(rows["delivery"].items(), key=lambda item: item[1]["due"])
+        recent = [row for row, _ in zip(reversed(rows["event"].values()), range(20), strict=False)]
+        return {
+            "now": now,
+            "offset": getattr(world.clock, "offset", None),
+            "settings": world.settings.listed(),
+            "faults": [fault.listed() for fault in world.faults.orders],
+            "next_due": self._engine.next_due(),
+            "deliveries_waiting": [
+                {"id": id_, "event": row["event"], "type": _type_of(rows["event"], row["event"]),
+                 "endpoint": row["endpoint"], "due_in": row["due"] - now,
+                 "attempt": row["attempt"]}
+                for id_, row in waiting[:100]
+            ],
+            "recent_events": [
+                {"id": row["id"], "type": row["type"], "created": row["created"],
+                 "pending_webhooks": row["pending"], "fate": row["fate"],
+                 "attempts": row.get("attempts", [])}
+                for row in recent
+            ],
+            "counts": {kind: len(rows[kind]) for kind in ("session", "charge", "refund", "event")},
+            "endpoints": [
+                {"id": row["id"], "url": row["url"], "status": row["status"],
+                 "enabled_events": row["enabled_events"]}
+                for row in rows["webhook_endpoint"].values()
+            ],
+            "calls": dict(self._engine.calls),
+        }  # fmt: skip
+
+    def event(self, id_: str) -> Row:
+        """An event whole, even while /v1/events does not show it yet."""
+        row = self._engine.state.get("event", id_)
+        if row is None:
+            raise ValueError(f"no such event: {id_}")
+        return render_event(row)
+
+
+def _type_of(events: dict[str, Row], id_: str) -> str | None:
+    return events[id_]["type"] if id_ in events else None
+
+
+def _fitting(name: str, value: Any) -> Any:
+    if name == "tax_rounding" and value in {"line", "rate"}:
+        return value
+    if name == "intent_after_decline" and isinstance(value, bool):
+        return value
+    if name == "rate_limit" and (
+        value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
+    ):
+        return value
+    if name == "retry_delays" and isinstance(value, list | tuple):
+        return tuple(_seconds(name, item) for item in value)
+    if name.endswith("_delay"):
+        return _seconds(name, value)
+    raise ValueError(f"{name} cannot be {value!r}")
+
+
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10**8:
+        raise ValueError(f"{name} must be seconds, 0 or more")
+    return float(value)
