@@ -162,9 +162,7 @@ class Settings(BaseSettings):
 
     storefront: bool = Field(default=False, validation_alias="COMMANDE_STOREFRONT")
     admin_password: Secret | None = Field(default=None, validation_alias="COMMANDE_ADMIN_PASSWORD")
-    mail_url: str | None = Field(
-        default=None, validation_alias="COMMANDE_MAIL_URL", repr=False
-    )
+    mail_url: str | None = Field(default=None, validation_alias="COMMANDE_MAIL_URL", repr=False)
     mail_from: str | None = Field(default=None, validation_alias="COMMANDE_MAIL_FROM")
 
     log_format: Literal["console", "json"] = Field(

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -333,14 +333,3 @@ async def test_a_folder_that_does_not_exist_is_a_wrong_setting() -> None:
         with pytest.raises(SettingInvalid, match="folder|open"):
             await run(count)
     await db.close()
-
-
-def test_the_interface_is_typed(database_url: str) -> None:
-    """Mypy reads this: the function's own parameters and answer are those of the transaction."""
-
-    async def typed(db: Database) -> int:
-        run: Callable[..., Any] = db.read
-        assert run
-        return await db.transaction(put, 1, body=None)
-
-    assert typed

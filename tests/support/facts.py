@@ -55,7 +55,8 @@ def metrics(root: Path) -> set[str]:
                     func=ast.Name(id=kind) | ast.Attribute(attr=kind),
                     args=[ast.Constant(value=str(name)), *_],
                 ) if kind in METRIC_TYPES:
-                    found.add(name)
+                    counts = kind == "Counter" and not name.endswith("_total")
+                    found.add(f"{name}_total" if counts else name)
     return found
 
 

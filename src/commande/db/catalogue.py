@@ -1,7 +1,6 @@
 """The catalogue: products, their prices per type, and the tax rates known at Stripe."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,48 +9,11 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from commande.core.cart import CartLine, merge_lines
 from commande.core.pricing import PricedLine
-from commande.core.tax import TaxRate, canonical
+from commande.core.product import Price, Product
+from commande.core.tax import canonical
 from commande.db.sql import insert_once
 from commande.db.tables import prices, products, tax_rates
 from commande.errors import FieldError, InputInvalid
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What one type of a product costs, in minor units."""
-
-    type: str
-    amount_minor: int
-    currency: str
-    is_default: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A product with its prices in the catalogue's order."""
-
-    id: str
-    title: str
-    description: str = ""
-    image: str | None = None
-    active: bool = True
-    tax_percentage: Decimal | None = None
-    tax_inclusive: bool = True
-    stock: int | None = None
-    prices: tuple[Price, ...] = ()
-
-    def price_of(self, price_type: str | None) -> Price | None:
-        """The price of that type; without one the default, or the only price."""
-        if price_type is not None:
-            return next((p for p in self.prices if p.type == price_type), None)
-        default = next((p for p in self.prices if p.is_default), None)
-        return default or (self.prices[0] if len(self.prices) == 1 else None)
-
-    def rate(self, country: str) -> TaxRate | None:
-        """Its tax rate in the shop's country, if it is taxed."""
-        if self.tax_percentage is None:
-            return None
-        return TaxRate(country, self.tax_percentage, self.tax_inclusive)
 
 
 def read_products(

@@ -40,22 +40,33 @@ def open_database(url: str, *, application: str = "commande") -> Database:
     ``postgresql://`` as libpq writes it, with several hosts and ``target_session_attrs``.
     Raises ``SettingInvalid`` for anything else.
     """
-    scheme, separator, rest = url.strip().partition("://")
-    if separator and scheme == "sqlite":
+    dialect, address = read_address(url)
+    if dialect == "sqlite":
         from commande.db.sqlite import SQLiteDatabase
 
-        return SQLiteDatabase(_path(rest))
-    if separator and scheme in ("postgres", "postgresql", "postgresql+asyncpg"):
-        # Imported here: an embedded shop does without asyncpg.
-        from commande.db.postgres import PostgresDatabase
+        return SQLiteDatabase(address or None)
+    # Imported here: an embedded shop does without asyncpg.
+    from commande.db.postgres import PostgresDatabase
 
-        return PostgresDatabase(f"postgresql://{rest}", application=application)
+    return PostgresDatabase(address, application=application)
+
+
+def read_address(url: str) -> tuple[str, str]:
+    """Tell the dialect, and the file's path (empty: in memory) or the server's address.
+
+    Raises ``SettingInvalid``.
+    """
+    scheme, separator, rest = url.strip().partition("://")
+    if separator and scheme == "sqlite":
+        return "sqlite", _path(rest)
+    if separator and scheme in ("postgres", "postgresql", "postgresql+asyncpg"):
+        return "postgresql", f"postgresql://{rest}"
     raise wrong_address("it names no database that we know.")
 
 
-def _path(rest: str) -> str | None:
+def _path(rest: str) -> str:
     if rest in ("", "/", "/:memory:"):
-        return None
+        return ""
     if not rest.startswith("/"):
         raise wrong_address("a SQLite address has no host.")
     if "?" in rest or "#" in rest:

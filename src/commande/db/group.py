@@ -84,9 +84,10 @@ class GroupRunner:
         alone. Raises ``DatabaseBusy`` when the transaction could not begin: nothing ran then.
         """
         started: list[Call] = []
+        rest = iter(calls)
         self._begin()
         try:
-            for call in calls:
+            for call in rest:
                 if call.wanted():
                     started.append(call)
                     self._run_one(call)
@@ -98,8 +99,11 @@ class GroupRunner:
         except BaseException:
             self._roll_back()
             raise
-        for call in started:
-            call.settled = True
+        else:
+            _settle(started)
+            return
+        _settle(started)
+        self.run(rest)
 
     def close(self) -> None:
         """Close the connection; what is not committed is gone."""
@@ -170,6 +174,11 @@ class GroupRunner:
 
 class _TransactionEnded(Exception):
     """An error inside a function ended the transaction of the whole group."""
+
+
+def _settle(calls: Iterable[Call]) -> None:
+    for call in calls:
+        call.settled = True
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:

@@ -13,6 +13,8 @@ from commande.db.tables import attempts, commands, events, payments
 # 2 s, 4, 8 … about four hours in all; then the event is shown as needing a person.
 MAX_TRIES: Final = 14
 LEASE: Final = timedelta(seconds=60)
+# A hand small enough to be handled within the lease, even when Stripe is asked each time.
+CLAIMED: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def events_due(conn: Connection, now: datetime) -> bool:
 
 
 def claim_events(
-    conn: Connection, now: datetime, limit: int = 50, *, all_pending: bool = False
+    conn: Connection, now: datetime, limit: int = CLAIMED, *, all_pending: bool = False
 ) -> list[StoredEvent]:
     """Take due events for a minute, oldest first; two workers never hold the same one."""
     query = select(*_COLUMNS).where(events.c.state == "pending")

@@ -41,7 +41,8 @@ class Hosts:
     The driver would give all of them one time limit, and a dead first host would use it up.
     """
 
-    def __init__(self, address: str, *, application: str) -> None:
+    def __init__(self, address: str, *, application: str, patient: bool = False) -> None:
+        """``patient``: for a migration, whose statements take what they take."""
         rest = address.partition("://")[2]
         end = min((rest.find(mark) for mark in "/?#" if mark in rest), default=len(rest))
         user, at, hosts = rest[:end].rpartition("@")
@@ -52,10 +53,11 @@ class Hosts:
         ]
         self._settings = {
             "application_name": application,
-            "statement_timeout": str(STATEMENT_MS),
+            "statement_timeout": "0" if patient else str(STATEMENT_MS),
             "lock_timeout": str(LOCK_MS),
             "idle_in_transaction_session_timeout": str(IDLE_MS),
         }
+        self._silence_s = None if patient else SILENCE_S
 
     async def connect(self) -> Session:
         """Open a session with the first host that fits, beginning with the last that did.
@@ -79,7 +81,7 @@ class Hosts:
             session: Session = await asyncpg.connect(
                 address,
                 timeout=CONNECT_S / len(self._addresses),
-                command_timeout=SILENCE_S,
+                command_timeout=self._silence_s,
                 server_settings=self._settings,
                 connection_class=Session,
             )

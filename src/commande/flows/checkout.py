@@ -1,7 +1,6 @@
 """Checkout: a cart becomes an unpaid command with one payable session; paying again later."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -129,12 +128,14 @@ async def reach_open(shop: Shop, found: Opening) -> Opening:
     while found.attempt.state is AttemptState.CREATING:
         if found.mine:
             outcome = await _ask_stripe(shop, found)
-            if isinstance(outcome, Attempt):
+            if outcome is not None:
                 return Opening(found.command, outcome, found.rates)
             if replaced:
                 raise StripeUnavailable("Stripe could not open the payment page.")
             replaced = True
-            found = await outcome()
+            found = await shop.db.transaction(
+                opening.replace_attempt, found.command.id, make_ticket(shop)
+            )
         elif shop.clock.now() >= deadline:
             raise StripeUnavailable("The payment page is still being opened. Please try again.")
         else:
@@ -146,11 +147,8 @@ async def reach_open(shop: Shop, found: Opening) -> Opening:
     return found
 
 
-Again = Callable[[], Awaitable[Opening]]
-
-
-async def _ask_stripe(shop: Shop, found: Opening) -> Attempt | Again:
-    """One N between two Ts: make the session and record it, or say how to go on."""
+async def _ask_stripe(shop: Shop, found: Opening) -> Attempt | None:
+    """One N between two Ts: make the session and record it; None: another attempt may succeed."""
     attempt = found.attempt
     try:
         report = await _make_session(shop, found)
@@ -159,7 +157,8 @@ async def _ask_stripe(shop: Shop, found: Opening) -> Attempt | Again:
         await shop.db.transaction(opening.release_opening, attempt.id, kind, shop.clock.now())
         raise
     except StripeRefused as error:
-        return await _after_refusal(shop, found, error)
+        await _close_refused(shop, found, error)
+        return None
     adopted = _adopt(attempt, report)
     if adopted is None:
         await _refuse_session(shop, attempt, report)
@@ -201,8 +200,8 @@ async def _know_tax_rates(shop: Shop, found: Opening) -> dict[str, str]:
     return found.rates | known
 
 
-async def _after_refusal(shop: Shop, found: Opening, error: StripeRefused) -> Again:
-    """Close an attempt that can never succeed, and say how to go on if something can."""
+async def _close_refused(shop: Shop, found: Opening, error: StripeRefused) -> None:
+    """Close an attempt that can never succeed; raises the refusal unless another one can."""
     attempt, now = found.attempt, shop.clock.now()
     reason = (error.stripe_code or "refused")[:80]
     await shop.db.transaction(opening.abandon_opening, attempt.id, reason, now)
@@ -216,13 +215,6 @@ async def _after_refusal(shop: Shop, found: Opening, error: StripeRefused) -> Ag
         raise InputInvalid(FieldError("customer.email", "refused", detail))
     elif reason not in ("indeterminate", "idempotency_error") and param != "expires_at":
         raise error
-
-    async def again() -> Opening:
-        return await shop.db.transaction(
-            opening.replace_attempt, found.command.id, make_ticket(shop)
-        )
-
-    return again
 
 
 def _adopt(attempt: Attempt, report: PaymentReport) -> Quote | None:

@@ -8,6 +8,7 @@ from typing import Final
 from commande.core.command import AttemptState
 from commande.db import upkeep
 from commande.db.commands import count_commands
+from commande.db.inbox import CLAIMED, count_events
 from commande.db.upkeep import Unsettled
 from commande.errors import CommandeError, SessionInvalid, StripeRefused, StripeUnavailable
 from commande.flows.inbox import handle_events, receive_event
@@ -60,8 +61,10 @@ async def reconcile(
     report = ReconcileReport()
     await finish_openings(shop)
     await read_events(shop, report, since)
-    while await handle_events(shop, all_pending=True):
-        pass
+    pending = (await shop.db.read(count_events)).get("pending", 0)
+    for _ in range(pending // CLAIMED + 1):
+        # A fixed number of rounds: an event that fails stays pending for the worker's patience.
+        await handle_events(shop, all_pending=True)
     await _ask_about(shop, await shop.db.read(upkeep.list_unsettled), report, progress)
     report.attention = (await shop.db.read(count_commands))["attention"]
     return report

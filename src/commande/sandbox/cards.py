@@ -178,7 +178,7 @@ def find_means(given: str) -> Means:
     if number[:2].isalpha():
         return _strange_account(number)
     if not (number.isascii() and number.isdigit() and 12 <= len(number) <= 19):
-        raise Refusal("Your card number is incomplete.", code="incomplete_number",
+        raise Refusal("Your card number is incomplete.", code="invalid_number",
                       type="card_error", status=402, param="number")  # fmt: skip
     if not luhn_holds(number):
         raise Refusal("Your card number is invalid.", code="incorrect_number",
@@ -188,6 +188,6 @@ def find_means(given: str) -> Means:
 
 def _strange_account(iban: str) -> Means:
     if not iban_holds(iban):
-        raise Refusal("The IBAN you entered is invalid.", code="invalid_iban", param="iban")
+        raise Refusal("The IBAN you entered is invalid.", param="iban")
     raise Refusal("You passed a real IBAN in test mode. Use a test IBAN.",
-                  code="testmode_iban_only", param="iban")  # fmt: skip
+                  code="testmode_charges_only", param="iban")  # fmt: skip

@@ -34,7 +34,6 @@ def charge(
         "application": None,
         "application_fee": None,
         "application_fee_amount": None,
-        "authorization_code": None,
         "balance_transaction": None,
         "billing_details": _billing(buyer),
         "calculated_statement_descriptor": world.shop_name.upper()[:22],
@@ -56,7 +55,6 @@ def charge(
         "payment_intent": intent["id"],
         "payment_method": method,
         "payment_method_details": _details(world, intent, means, good),
-        "presentment_details": None,
         "radar_options": {},
         "receipt_email": intent["receipt_email"],
         "receipt_number": None,
@@ -117,13 +115,13 @@ def _details(world: World, intent: Row, means: Means, good: bool) -> Row:
             "type": "sepa_debit",
             "sepa_debit": {
                 "bank_code": means.number[4:12], "branch_code": None, "country": means.country,
-                "expected_debit_date": None, "fingerprint": "fp" + means.number[-14:],
+ "fingerprint": "fp" + means.number[-14:],
                 "last4": means.last4, "mandate": world.ids.new("mandate_1"),
             },
         }  # fmt: skip
     authentication: Row = {
         "authentication_flow": "challenge", "electronic_commerce_indicator": "05",
-        "exemption_indicator": None, "exemption_indicator_applied": None,
+        "exemption_indicator": None,
         "result": "authenticated", "result_reason": None,
         "transaction_id": "00000000-0000-4000-8000-000000000000", "version": "2.2.0",
     }  # fmt: skip
@@ -140,6 +138,7 @@ def _details(world: World, intent: Row, means: Means, good: bool) -> Row:
         "network_transaction_id": None,
         "overcapture": {"maximum_amount_capturable": intent["amount"], "status": "unavailable"},
         "regulated_status": "unregulated",
+        "transaction_link_id": None,
         "three_d_secure": authentication if means.authenticate else None,
     }
     return {"type": "card", "card": card}

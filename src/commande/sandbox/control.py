@@ -50,7 +50,7 @@ async def _body(request: Request) -> Row:
             raise ValueError("body over 64 KiB")
     body = orjson.loads(raw) if raw.strip() else {}
     if not isinstance(body, dict):
-        raise ValueError("send a JSON object")
+        raise TypeError("send a JSON object")
     return body
 
 
@@ -144,7 +144,7 @@ async def _open_dispute(engine: Engine, _request: Request, body: Row) -> Any:
 
 async def _close_dispute(engine: Engine, _request: Request, body: Row) -> Any:
     if not isinstance(body.get("won"), bool):
-        raise ValueError("won must be true or false")
+        raise TypeError("won must be true or false")
     return engine.dashboard.close_dispute(_named(body, "dispute"), won=body["won"])
 
 
@@ -158,7 +158,7 @@ async def _foreign(engine: Engine, _request: Request, body: Row) -> Any:
 
 def _named(body: Row, name: str) -> str:
     if not isinstance(body.get(name), str):
-        raise ValueError(f"{name} is missing")
+        raise TypeError(f"{name} is missing")
     return str(body[name])
 
 

@@ -26,8 +26,7 @@ from commande.sandbox.tax import Rounding
 from commande.sandbox.world import API_VERSION, Cause, Settings, World
 
 _LOGGED = 10_000
-_BROKEN = b"""<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad \
-Gateway</h1></center>\r\n</body>\r\n</html>\r\n"""
+_BROKEN = b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
 
 
 class AnswerLost(Exception):

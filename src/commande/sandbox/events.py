@@ -86,7 +86,6 @@ def render_event(row: Row) -> Row:
         "id": row["id"],
         "object": "event",
         "api_version": API_VERSION,
-        "context": None,
         "created": row["created"],
         "data": data,
         "livemode": False,

@@ -62,7 +62,8 @@ class Faults:
     def add(self, kind: str, **how: Any) -> Fault:
         """Order a fault. A probability without a count stands until it is removed.
 
-        Raises ValueError for an unknown kind or field, or a figure out of range.
+        Raises ValueError for an unknown kind or field, or a figure out of range;
+        TypeError for a pattern that is none.
         """
         if kind not in REQUEST_FAULTS + EVENT_FAULTS:
             raise ValueError(f"unknown fault: {kind!r}; known: {', '.join(ALL_FAULTS)}")
@@ -116,4 +117,4 @@ def _check_figures(how: dict[str, Any]) -> None:
         raise ValueError("seconds must lie between 0 and 86400")
     for name in ("method", "path", "type"):
         if not isinstance(how.get(name, "*"), str):
-            raise ValueError(f"{name} must be a pattern")
+            raise TypeError(f"{name} must be a pattern")

@@ -128,8 +128,7 @@ class Number:
         except InvalidOperation:
             number = Decimal("NaN")
         if not number.is_finite() or isinstance(value, bool):
-            raise Refusal(f"Invalid decimal: {value!s:.40}", code="parameter_invalid_decimal",
-                          param=path)  # fmt: skip
+            raise Refusal(f"Invalid decimal: {value!s:.40}", param=path)
         if not self.low <= number <= self.high:
             raise Refusal(f"This value must be between {self.low} and {self.high}.", param=path)
         if -int(number.normalize().as_tuple().exponent) > self.places:

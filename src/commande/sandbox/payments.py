@@ -32,8 +32,8 @@ def confirm_session(
 ) -> Row:
     """Pay an open session; the session as it then is.
 
-    `authenticate` answers 3-D Secure: `approve`, `fail`, or None to be asked first (the intent is
-    then `requires_action`, and confirming again with the same card approves).
+    `authenticate` answers 3-D Secure: `approve`, `fail`, `ask` (the intent is then
+    `requires_action`), or None: asked at first, approved when the same card comes again.
     Raises Refusal: 402 `card_error` for a decline, 400 when the session is not open.
     """
     session = find_session(world, id_)
@@ -45,8 +45,9 @@ def confirm_session(
     if session["payment_status"] == "no_payment_required":
         return _complete(world, session, buyer, "no_payment_required")
     intent = _intent(world, session)
-    asked = intent["status"] == "requires_action"
-    if means.authenticate and authenticate is None and not asked:
+    if means.kind == "card" and _always_asks(session):
+        means = means._replace(authenticate=True)
+    if means.authenticate and not _answered(world, id_, intent, means, authenticate):
         return _ask_bank(world, id_, intent, means, buyer)
     if means.authenticate and authenticate == "fail":
         raise _decline(world, intent, means, buyer, _AUTHENTICATION_FAILED, charged=False)
@@ -59,12 +60,23 @@ def confirm_session(
     return _complete(world, session, buyer, "paid", intent, means)
 
 
+def _always_asks(session: Row) -> bool:
+    return session["payment_method_options"]["card"]["request_three_d_secure"] != "automatic"
+
+
+def _answered(world: World, id_: str, intent: Row, means: Means, authenticate: str | None) -> bool:
+    if authenticate is not None:
+        return authenticate != "ask"
+    asked = world.state.rows["checkout"][id_].get("asked", [None])[0]
+    return intent["status"] == "requires_action" and asked == means.number
+
+
 def _check_open(session: Row, means: Means) -> None:
     if session["status"] == "complete":
         raise Refusal("This Checkout Session has already been completed.",
-                      code="checkout_session_already_completed")  # fmt: skip
+                      code="payment_intent_unexpected_state")  # fmt: skip
     if session["status"] == "expired":
-        raise Refusal("This Checkout Session has expired.", code="checkout_session_expired")
+        raise Refusal("This Checkout Session has expired.")
     if means.kind not in session["payment_method_types"]:
         raise Refusal(f"The payment method type `{means.kind}` is not allowed for this Checkout "
                       "Session.", param="payment_method")  # fmt: skip
@@ -81,7 +93,6 @@ def _intent(world: World, session: Row) -> Row:
     intent = {
         "id": id_,
         "object": "payment_intent",
-        "allowed_payment_method_types": session["allowed_payment_method_types"],
         "amount": session["amount_total"],
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
@@ -99,7 +110,7 @@ def _intent(world: World, session: Row) -> Row:
         "customer": None,
         "customer_account": None,
         "description": data.get("description"),
-        "excluded_payment_method_types": session["excluded_payment_method_types"],
+        "excluded_payment_method_types": session.get("excluded_payment_method_types"),
         "last_payment_error": None,
         "latest_charge": None,
         "livemode": False,
@@ -115,7 +126,6 @@ def _intent(world: World, session: Row) -> Row:
                      "request_three_d_secure": "automatic"}
         },
         "payment_method_types": session["payment_method_types"],
-        "presentment_details": None,
         "processing": None,
         "receipt_email": data.get("receipt_email"),
         "review": None,

@@ -49,12 +49,9 @@ def create_refund(world: World, given: Row) -> Row:
         "charge": charge["id"],
         "created": world.now,
         "currency": charge["currency"],
-        "destination_details": {
-            "type": means["kind"],
-            means["kind"]: {"reference_status": "pending", "reference_type":
-                            "acquirer_reference_number", "type": "refund"}
-            if means["kind"] == "card" else {},
-        },
+        "customer": None,
+        "customer_account": None,
+        "payment_method": charge["payment_method"],
         "metadata": given.get("metadata") or {},
         "payment_intent": charge["payment_intent"],
         "reason": given.get("reason"),
@@ -63,6 +60,12 @@ def create_refund(world: World, given: Row) -> Row:
         "status": "pending" if waits else "succeeded",
         "transfer_reversal": None,
     }  # fmt: skip
+    if means["kind"] == "card":
+        row["destination_details"] = {
+            "type": "card",
+            "card": {"reference_status": "pending", "type": "refund",
+                     "reference_type": "acquirer_reference_number"},
+        }  # fmt: skip
     if waits:
         row["pending_reason"] = "processing"
     world.state.put("refund", id_, row)
@@ -184,7 +187,7 @@ def _dispute(world: World, id_: str, charge: Row, reason: str, taken: str) -> Ro
         "service_documentation shipping_address shipping_carrier shipping_date "
         "shipping_documentation shipping_tracking_number uncategorized_file uncategorized_text"
     )
-    return {
+    row: Row = {
         "id": id_,
         "object": "dispute",
         "amount": charge["amount"],
@@ -203,14 +206,16 @@ def _dispute(world: World, id_: str, charge: Row, reason: str, taken: str) -> Ro
         "metadata": {},
         "network_reason_code": None,
         "payment_intent": charge["payment_intent"],
-        "payment_method_details": {
-            "type": "card",
-            "card": {"brand": "visa", "case_type": "chargeback", "network": "visa",
-                     "network_reason_code": "10.4"},
-        } if charge["payment_method_details"]["type"] == "card" else None,
         "reason": reason,
         "status": "needs_response",
     }  # fmt: skip
+    if charge["payment_method_details"]["type"] == "card":
+        row["payment_method_details"] = {
+            "type": "card",
+            "card": {"brand": "visa", "case_type": "chargeback", "network": "visa",
+                     "network_reason_code": "10.4"},
+        }  # fmt: skip
+    return row
 
 
 def close_dispute(world: World, id_: str, *, won: bool) -> Row:

@@ -227,7 +227,6 @@ def _session(world: World, given: Row, currency: str, items: list[Row], expires_
         "adaptive_pricing": {"enabled": False},
         "after_expiration": None,
         "allow_promotion_codes": given.get("allow_promotion_codes"),
-        "allowed_payment_method_types": given.get("allowed_payment_method_types"),
         "amount_subtotal": subtotal,
         "amount_total": total,
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
@@ -250,7 +249,6 @@ def _session(world: World, given: Row, currency: str, items: list[Row], expires_
         "customer_details": customer_details(email) if email else None,
         "customer_email": email,
         "discounts": [],
-        "excluded_payment_method_types": given.get("excluded_payment_method_types"),
         "expires_at": expires_at,
         "integration_identifier": given.get("integration_identifier"),
         "invoice": None,
@@ -266,7 +264,6 @@ def _session(world: World, given: Row, currency: str, items: list[Row], expires_
         "managed_payments": {"enabled": False},
         "metadata": given.get("metadata") or {},
         "mode": "payment",
-        "name_collection": None,
         "optional_items": [],
         "origin_context": given.get("origin_context"),
         "payment_intent": None,
@@ -282,10 +279,7 @@ def _session(world: World, given: Row, currency: str, items: list[Row], expires_
         "payment_status": "unpaid" if total else "no_payment_required",
         "permissions": None,
         "phone_number_collection": {"enabled": False},
-        "presentment_details": None,
         "recovered_from": None,
-        "redirect_on_completion": None,
-        "return_url": None,
         "saved_payment_method_options": None,
         "setup_intent": None,
         "shipping_address_collection": None,
@@ -305,6 +299,9 @@ def _session(world: World, given: Row, currency: str, items: list[Row], expires_
         "url": f"{world.url}/c/pay/{id_}",
         "wallet_options": None,
     }  # fmt: skip
+    for name in ("allowed_payment_method_types", "excluded_payment_method_types"):
+        if name in given:  # else Stripe leaves the key out
+            row[name] = given[name]
     return row
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 import orjson
 import stripe
 
-from commande.errors import SignatureInvalid, WebhookUnconfigured
 from commande.core.payment import StripeEvent
+from commande.errors import SignatureInvalid, WebhookUnconfigured
 from commande.stripe_gateway.reports import storable
 
 HANDLED_EVENTS: Final = (

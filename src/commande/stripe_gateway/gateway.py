@@ -8,11 +8,10 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from commande.core.payment import PaymentReport
+from commande.core.payment import ChargeReport, PaymentReport, RefundReport, StripeEvent
 from commande.core.tax import TaxRate, canonical
 from commande.errors import StripeRefused, StripeUnavailable
 from commande.settings import Settings
-from commande.core.payment import ChargeReport, RefundReport, StripeEvent
 from commande.stripe_gateway import events
 from commande.stripe_gateway.client import Client
 from commande.stripe_gateway.patience import Limits
@@ -40,11 +39,6 @@ _TAX_NAMES: Final = {
 }
 
 log = structlog.get_logger("commande.stripe")
-
-
-def open_gateway(settings: Settings, limits: Limits | None = None) -> Gateway:
-    """The gateway for a shop; connects when it is first used, in the loop that runs then."""
-    return Gateway(settings, limits or Limits())
 
 
 class Gateway:
@@ -192,6 +186,11 @@ class Gateway:
                 return
             last = cursor
             params["starting_after"] = last
+
+
+def open_gateway(settings: Settings, limits: Limits | None = None) -> Gateway:
+    """The gateway for a shop; connects when it is first used, in the loop that runs then."""
+    return Gateway(settings, limits or Limits())
 
 
 def _read(report: Callable[[dict[str, Any]], T], raw: dict[str, Any]) -> T:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from commande.errors import StripeUnavailable
 from commande.core.payment import STRIPE_DEADLINE
+from commande.errors import StripeUnavailable
 
 
 @dataclass(frozen=True, slots=True)

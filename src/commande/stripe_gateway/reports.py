@@ -6,8 +6,7 @@ https://docs.stripe.com/api/checkout/sessions/object and its neighbours.
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from commande.core.payment import PaymentReport, read_state
-from commande.core.payment import ChargeReport, RefundReport
+from commande.core.payment import ChargeReport, PaymentReport, RefundReport, read_state
 
 REFUND_KEY: Final = "commande_refund"
 """Metadata of a refund that we asked for: our own key."""
@@ -22,8 +21,7 @@ def report_session(raw: dict[str, Any]) -> PaymentReport:
     intent = _object(raw.get("payment_intent"))
     charge = _object(intent.get("latest_charge"))
     payment_status = text(raw.get("payment_status")) or "unpaid"
-    # Stripe declares ``status`` nullable; a session that says paid can no longer be open.
-    status = text(raw.get("status")) or ("complete" if payment_status == "paid" else None)
+    status = text(raw.get("status"))
     payer = _object(raw.get("customer_details"))
     return PaymentReport(
         session_id=_required_id(raw),

@@ -46,8 +46,10 @@ _RULES: Final = (
         "commands_frozen_once_paid",
         "commands",
         "BEFORE UPDATE",
-        "OLD.snapshot IS NOT NULL"
-        f" AND ({_changed('id', 'snapshot', 'paid_at', 'paid_session_id', 'currency', 'cart')})",
+        (
+            "OLD.snapshot IS NOT NULL AND"
+            f" ({_changed('id', 'snapshot', 'paid_at', 'paid_session_id', 'currency', 'cart')})"
+        ),
         "what a paid command was paid for never changes",
     ),
     (
@@ -72,6 +74,13 @@ _RULES: Final = (
         "an attempt keeps what it was made with",
     ),
     (
+        "attempts_session_stays",
+        "attempts",
+        "BEFORE UPDATE OF stripe_session_id",
+        f"OLD.stripe_session_id IS NOT NULL AND ({_changed('stripe_session_id')})",
+        "a session belongs to its attempt for ever",
+    ),
+    (
         "attempts_terms_frozen",
         "attempts",
         "BEFORE UPDATE OF quote, amount_minor",
@@ -82,8 +91,10 @@ _RULES: Final = (
         "attempts_parameters_frozen",
         "attempts",
         "BEFORE UPDATE OF parameters",
-        "OLD.state <> 'creating' AND CAST(NEW.parameters AS TEXT) <> '{}'"
-        f" AND ({_changed('parameters')})",
+        (
+            "OLD.state <> 'creating' AND CAST(NEW.parameters AS TEXT) <> '{}'"
+            f" AND ({_changed('parameters')})"
+        ),
         "parameters stand once the session is made, or are erased",
     ),
     ("attempts_stay", "attempts", "BEFORE DELETE", "TRUE", "an attempt is never deleted"),
@@ -112,7 +123,10 @@ _RULES: Final = (
 _LIVE_STAYS: Final = "a command that can still be paid is never deleted"
 _WITHIN: Final = "refunds together never exceed the payment"
 # After, not before: a refund that ON CONFLICT passes over was counted already.
-_REFUND_MOMENTS: Final = ("INSERT", "UPDATE OF stripe_session_id, amount_minor, state")
+_REFUND_MOMENTS: Final = {
+    "refunds_within_payment": "INSERT",
+    "refunds_stay_within_payment": "UPDATE OF stripe_session_id, amount_minor, state",
+}
 
 
 def _sqlite(name: str, table: str, moment: str, condition: str, message: str) -> str:
@@ -130,19 +144,14 @@ def _postgresql(name: str, table: str, moment: str, condition: str, message: str
     )
 
 
+_PAID: Final = "SELECT amount_minor FROM payments WHERE stripe_session_id = NEW.stripe_session_id"
+
 SQLITE: Final = (
     *(_sqlite(*rule) for rule in _RULES),
     _sqlite("commands_live_stay", "commands", "BEFORE DELETE", f"EXISTS ({_LIVE})", _LIVE_STAYS),
     *(
-        _sqlite(
-            f"refunds_within_payment_{moment[:6].lower()}",
-            "refunds",
-            f"AFTER {moment}",
-            f"({_GIVEN_BACK}) >"
-            " (SELECT amount_minor FROM payments WHERE stripe_session_id = NEW.stripe_session_id)",
-            _WITHIN,
-        )
-        for moment in _REFUND_MOMENTS
+        _sqlite(name, "refunds", f"AFTER {moment}", f"({_GIVEN_BACK}) > ({_PAID})", _WITHIN)
+        for name, moment in _REFUND_MOMENTS.items()
     ),
 )
 
@@ -151,25 +160,49 @@ _REFUSAL: Final = (
     " USING ERRCODE = 'integrity_constraint_violation', TABLE = TG_TABLE_NAME, CONSTRAINT = TG_NAME"
 )
 
+_REFUSE: Final = f"""
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN {_REFUSAL}; END $$
+"""
+
 # search_path: a function that names tables must find them also while a backup is restored.
-POSTGRESQL: Final = (
-    f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {_REFUSAL}; END $$",
-    "CREATE FUNCTION refuse_if_live() RETURNS trigger LANGUAGE plpgsql"
-    f" SET search_path FROM CURRENT AS $$ BEGIN IF EXISTS ({_LIVE}) THEN {_REFUSAL}; END IF;"
-    " RETURN OLD; END $$",
-    # The payment's row is the lock: of two refunds at once the second one counts the first.
-    "CREATE FUNCTION refuse_beyond_payment() RETURNS trigger LANGUAGE plpgsql"
-    " SET search_path FROM CURRENT AS $$ DECLARE paid bigint; BEGIN"
-    " SELECT amount_minor INTO paid FROM payments"
-    " WHERE stripe_session_id = NEW.stripe_session_id FOR UPDATE;"
-    f" IF ({_GIVEN_BACK}) > paid THEN {_REFUSAL}; END IF; RETURN NULL; END $$",
-    *(_postgresql(*rule) for rule in _RULES),
-    "CREATE TRIGGER commands_live_stay BEFORE DELETE ON commands FOR EACH ROW"
-    f" EXECUTE FUNCTION refuse_if_live('{_LIVE_STAYS}')",
+_REFUSE_IF_LIVE: Final = f"""
+    CREATE FUNCTION refuse_if_live() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT AS $$
+    BEGIN
+        IF EXISTS ({_LIVE}) THEN {_REFUSAL}; END IF;
+        RETURN OLD;
+    END $$
+"""
+
+# The payment's row is the lock: of two refunds at once the second one counts the first.
+# NO KEY: both hold its key already, for their foreign key, and would wait for each other.
+_REFUSE_BEYOND_PAYMENT: Final = f"""
+    CREATE FUNCTION refuse_beyond_payment() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT AS $$
+    BEGIN
+        PERFORM ({_PAID} FOR NO KEY UPDATE);
+        IF ({_GIVEN_BACK}) > ({_PAID}) THEN {_REFUSAL}; END IF;
+        RETURN NULL;
+    END $$
+"""
+
+_FUNCTION_TRIGGERS: Final = (
+    ("commands_live_stay", "BEFORE DELETE ON commands", f"refuse_if_live('{_LIVE_STAYS}')"),
     *(
-        f"CREATE TRIGGER refunds_within_payment_{moment[:6].lower()} AFTER {moment} ON refunds"
-        f" FOR EACH ROW EXECUTE FUNCTION refuse_beyond_payment('{_WITHIN}')"
-        for moment in _REFUND_MOMENTS
+        (name, f"AFTER {moment} ON refunds", f"refuse_beyond_payment('{_WITHIN}')")
+        for name, moment in _REFUND_MOMENTS.items()
+    ),
+)
+
+POSTGRESQL: Final = (
+    _REFUSE,
+    _REFUSE_IF_LIVE,
+    _REFUSE_BEYOND_PAYMENT,
+    *(_postgresql(*rule) for rule in _RULES),
+    *(
+        f"CREATE TRIGGER {name} {moment} FOR EACH ROW EXECUTE FUNCTION {call}"
+        for name, moment, call in _FUNCTION_TRIGGERS
     ),
     # A table can also be emptied without one DELETE.
     *(

@@ -1,0 +1,123 @@
+"""``commands list|show|cancel``."""
+
+from typing import Annotated
+
+import typer
+
+from commande.cli.terminal import (
+    Exit,
+    JsonOption,
+    fail,
+    moment,
+    out,
+    print_json,
+    read_settings,
+    table,
+    with_shop,
+)
+from commande.core.command import Status
+from commande.core.document import Command, command_document
+from commande.core.money import to_major
+from commande.db.commands import find_by_ref, find_command, list_commands
+from commande.db.journal import read_history
+from commande.flows.upkeep import cancel_command
+from commande.shop import Shop
+
+app = typer.Typer(no_args_is_help=True, help="The commands (orders).")
+
+
+@app.command("list")
+def list_all(
+    unpaid: Annotated[bool, typer.Option("--unpaid", help="Only unpaid ones.")] = False,
+    paid: Annotated[bool, typer.Option("--paid", help="Only paid ones.")] = False,
+    attention: Annotated[
+        bool, typer.Option("--attention", help="Only those that need a person.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List commands, newest first."""
+    chosen = [
+        name
+        for name, on in {"unpaid": unpaid, "paid": paid, "attention": attention}.items()
+        if on
+    ]
+    if len(chosen) > 1:
+        raise fail("Choose one of --unpaid, --paid and --attention.")
+    settings = read_settings()
+    state = chosen[0] if chosen else None
+    rows = with_shop(lambda shop: shop.db.read(list_commands, state=state, limit=limit), settings)
+    if as_json:
+        print_json([command_document(row.command) for row in rows])
+        return
+    if not rows:
+        out.print("No such command yet." if state else "No command yet.")
+        return
+    shown = table("ref", "id", "status", "total", "appointment", "opened", right=("total",))
+    for row in rows:
+        command = row.command
+        status = command.status.value + (f", {command.attention}" if command.attention else "")
+        amount = f"{to_major(row.total_minor, command.currency)} {command.currency.upper()}"
+        shown.add_row(
+            command.ref, command.id, status, amount,
+            moment(command.appointment_at, settings.zone),
+            moment(command.created_at, settings.zone),
+        )  # fmt: skip
+    out.print(shown)
+
+
+async def _find(shop: Shop, name: str) -> Command:
+    command = await shop.db.read(find_command, name.lower())
+    command = command or await shop.db.read(find_by_ref, name)
+    if command is None:
+        raise fail(f"There is no command “{name}”.")
+    return command
+
+
+NameArgument = Annotated[str, typer.Argument(metavar="ID|REF")]
+
+
+@app.command()
+def show(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show one command with its whole story; --json prints the API's command object."""
+    settings = read_settings()
+
+    async def work(shop: Shop) -> None:
+        command = await _find(shop, name)
+        if as_json:
+            print_json(command_document(command))
+            return
+        state = command.status.value + (f", needs a person: {command.attention}" if command.attention else "")
+        out.print(f"{command.ref}  {command.id}  {state}")
+        customer = command.customer
+        if customer is None:
+            out.print("Personal data erased.")
+        else:
+            out.print(f"{customer['firstName']} {customer['lastName']}, {customer['email']}")
+        out.print(f"Appointment {moment(command.appointment_at, settings.zone)}")
+        lines = table("time", "fact", "source", "detail")
+        for fact in await shop.db.read(read_history, command.id):
+            detail = ", ".join(f"{key} {value}" for key, value in fact.detail.items())
+            at = fact.at.astimezone(settings.zone).strftime("%Y-%m-%d %H:%M:%S")
+            lines.add_row(at, fact.kind, fact.source, detail)
+        out.print(lines)
+
+    with_shop(work, settings)
+
+
+@app.command()
+def cancel(name: NameArgument) -> None:
+    """Close an unpaid command: its session is expired at Stripe first, then its data erased."""
+
+    async def work(shop: Shop) -> Status:
+        return await cancel_command(shop, (await _find(shop, name)).id)
+
+    status = with_shop(work)
+    if status is Status.EXPIRED:
+        out.print("Cancelled; nothing can be paid any more.")
+    elif status is Status.EXPIRING:
+        out.print("Stripe could not be asked. The command is closed for new payments; the worker goes on.")
+        raise typer.Exit(Exit.ATTENTION)
+    else:
+        out.print(f"It was paid in the meantime: the command is {status.value}.")
+        raise typer.Exit(Exit.ATTENTION)

@@ -1,0 +1,402 @@
+"""A database comes to its tables by migrations, whatever it is and whatever it holds."""
+
+import asyncio
+import multiprocessing
+import os
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from commande.db import open_database, tables
+from commande.db.inbox import StoredEvent, store_event
+from commande.db.opening import plan_retry
+from commande.db.outbox import post_message
+from commande.db.schema import VERSIONS, create_all, migrate, pending_migrations, read_chain
+from commande.db.sql import insert_once
+from commande.db.upkeep import beat, bury_command, fence_command, give_up_session, move_cursor
+from commande.errors import SettingInvalid
+from tests.support.counter import NOW, asked, later, opened, paid, stock, ticket
+from tests.support.postgres import Postgres
+from tests.support.schema import content_of, schema_of, triggers_of
+
+T = TypeVar("T")
+HEAD = read_chain((VERSIONS,))[-1]
+
+
+def run(url: str, work: Callable[[Connection], T], *, write: bool = True) -> T:
+    """One function on a database that is opened for it alone."""
+
+    async def once() -> T:
+        db = open_database(url)
+        try:
+            return await (db.transaction if write else db.read)(work)
+        finally:
+            await db.close()
+
+    return asyncio.run(once())
+
+
+def test_an_empty_database_comes_to_the_newest_revision_once(database_url: str) -> None:
+    told: list[str] = []
+    chain = list(read_chain((VERSIONS,)))
+    assert migrate(database_url, log=told.append) == chain
+    assert [line.partition(":")[0] for line in told] == chain
+    assert migrate(database_url, log=told.append) == []
+    assert len(told) == len(chain)
+
+
+def test_a_migration_may_stop_at_a_revision(database_url: str) -> None:
+    assert migrate(database_url, to="0001") == ["0001"]
+    assert migrate(database_url, to="0001") == []
+    with pytest.raises(ValueError, match="no revision 9999"):
+        migrate(database_url, to="9999")
+
+
+def test_a_migration_runs_also_where_an_event_loop_runs(database_url: str) -> None:
+    async def inside() -> list[str]:
+        return migrate(database_url)
+
+    assert asyncio.run(inside())[-1] == HEAD
+
+
+def test_there_is_one_chain_of_revisions() -> None:
+    assert len(read_chain((VERSIONS,))) == len(list(VERSIONS.glob("v*.py")))
+    assert list(read_chain((VERSIONS,))) == sorted(read_chain((VERSIONS,)))
+
+
+def test_what_is_pending_is_known_before_and_after(database_url: str) -> None:
+    assert run(database_url, pending_migrations, write=False) == list(read_chain((VERSIONS,)))
+    migrate(database_url)
+    assert run(database_url, pending_migrations, write=False) == []
+
+
+def test_a_newer_database_is_left_alone_and_used(database_url: str) -> None:
+    migrate(database_url)
+    run(database_url, lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    told: list[str] = []
+    assert run(database_url, pending_migrations, write=False) == []
+    assert migrate(database_url, log=told.append) == []
+    assert "newer than this program" in told[0]
+
+
+# Tables, migrations and the quick way: three ways to the same schema.
+
+
+def test_migrations_and_tables_say_the_same(database_url: str) -> None:
+    migrate(database_url)
+    assert run(database_url, differences) == []
+
+
+def test_a_difference_between_migrations_and_tables_is_found(database_url: str) -> None:
+    migrate(database_url)
+    run(database_url, lambda c: c.execute(text("ALTER TABLE messages DROP COLUMN last_error")))
+    run(database_url, lambda c: c.execute(text("DROP INDEX ix_messages_pending")))
+    assert [difference[0] for difference in run(database_url, differences)] == [
+        "add_column", "add_index",
+    ]  # fmt: skip
+
+
+def differences(conn: Connection) -> list[Any]:
+    """What Alembic would still change."""
+    options = {"compare_type": True, "compare_server_default": True, "target_metadata": None}
+    context = MigrationContext.configure(conn, opts=options)
+    return list(compare_metadata(context, tables.metadata))
+
+
+def test_migrations_and_the_quick_way_make_the_same_schema(
+    database_url: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    migrate(database_url)
+    migrated = run(database_url, schema_of)
+    with another_database(database_url, request, tmp_path) as other_url:
+        run(other_url, create_all)
+        assert run(other_url, schema_of) == migrated
+        assert run(other_url, pending_migrations, write=False) == []
+        # Negative control: each thing that Alembic does not compare is compared here.
+        for change in WEAKENED[database_url.partition(":")[0]]:
+            run(other_url, lambda c, sql=change: c.execute(text(sql)))
+            weaker = run(other_url, schema_of)
+            assert weaker != migrated
+            migrated = weaker
+
+
+WEAKENED = {
+    "postgresql": (
+        "ALTER TABLE attempts DROP CONSTRAINT ck_attempts_amount",
+        "DROP TRIGGER history_stays ON history",
+        "DROP INDEX one_live_attempt",
+        "CREATE INDEX one_live_attempt ON attempts (command_id) WHERE state = 'open'",
+        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RETURN NEW; END $$",
+    ),
+    "sqlite": (
+        "DROP TRIGGER history_stays",
+        "DROP INDEX one_live_attempt",
+        "CREATE INDEX one_live_attempt ON attempts (command_id) WHERE state = 'open'",
+    ),
+}
+
+
+def another_database(url: str, request: pytest.FixtureRequest, folder: Path) -> Any:
+    from contextlib import nullcontext
+
+    if url.startswith("sqlite"):
+        return nullcontext(f"sqlite:///{folder / 'other.sqlite'}")
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return server.new_database()
+
+
+# Upgrades of a database that holds something.
+
+
+def fill(conn: Connection) -> None:
+    """Every kind of row: each status, each state, money that came late, twice and back."""
+    stock(conn)
+    asked(conn, email="asked@example.org")
+    opened(conn, email="opened@example.org")
+    buyer = paid(conn, email="paid@example.org").command
+    lapsed = opened(conn, email="lapsed@example.org")
+    fence_command(conn, lapsed.command.id, NOW)
+    give_up_session(conn, lapsed.attempt.id, NOW)
+    bury_command(conn, lapsed.command.id, "worker", NOW)
+    again = opened(conn, email="again@example.org")
+    give_up_session(conn, again.attempt.id, NOW)
+    plan_retry(conn, again.command.id, ticket(later(minutes=2)), None)
+    event = StoredEvent(
+        "evt_1", "checkout.session.completed", "cs_1", "cs_1", "pi_1", buyer.id,
+        {"id": "cs_1"}, "webhook", 0, NOW,
+    )  # fmt: skip
+    store_event(conn, event, "pending", NOW)
+    post_message(conn, "failed:1", "payment_failed", buyer.id, NOW)
+    refund = {
+        "key": "refund:1", "stripe_refund_id": "re_1", "stripe_session_id": buyer.paid_session_id,
+        "command_id": buyer.id, "amount_minor": 100, "state": "succeeded", "origin": "shop",
+        "created_at": NOW, "updated_at": NOW,
+    }  # fmt: skip
+    insert_once(conn, tables.refunds, refund)
+    rate = {"key": "FR:20:incl", "livemode": False, "stripe_tax_rate_id": "txr_1"}
+    insert_once(conn, tables.tax_rates, rate | {"created_at": NOW})
+    beat(conn, "worker-1", NOW)
+    move_cursor(conn, "events", NOW)
+
+
+NEXT = '''"""The next revision."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from commande.db.migrations.alteration import alter_table
+
+revision = "9998"
+down_revision = "{head}"
+
+
+def upgrade() -> None:
+    op.add_column("commands", sa.Column("channel", sa.String(20), server_default="web"))
+    for table in {tables}:
+        with alter_table(table, recreate={recreate}) as batch:
+            batch.add_column(sa.Column("extra", sa.Integer(), nullable=True))
+    with alter_table("commands") as batch:
+        batch.alter_column("locale", existing_type=sa.String(2), type_=sa.String(5))
+    op.execute("UPDATE products SET description = 'frais'")
+    if {broken}:
+        raise ValueError("broken")
+'''
+
+
+def next_revision(folder: Path, *, rebuilt: bool, broken: bool = False) -> tuple[Path, Path]:
+    names = [name for name in tables.metadata.tables if name != "commands"]
+    recreate = '"always"' if rebuilt else '"auto"'
+    source = NEXT.format(head=HEAD, tables=names, recreate=recreate, broken=broken)
+    folder.mkdir()
+    (folder / "v9998_next.py").write_text(source)
+    return VERSIONS, folder
+
+
+def test_c50_an_upgrade_keeps_every_row_trigger_index_and_check(
+    database_url: str, tmp_path: Path
+) -> None:
+    migrate(database_url, to="0001")
+    run(database_url, fill)
+    before, kept = run(database_url, content_of), run(database_url, schema_of)
+    assert {table for table, content in before.items() if content.startswith("0 ")} == set()
+
+    migrate(database_url)
+    assert run(database_url, content_of) == before
+
+    rebuilt = database_url.startswith("sqlite")
+    versions = next_revision(tmp_path / "next", rebuilt=rebuilt)
+    assert migrate(database_url, versions=versions) == ["9998"]
+    run(database_url, undo_the_additions)
+    after, schema = run(database_url, content_of), run(database_url, schema_of)
+    assert {t for t in before if before[t] != after[t]} == {"alembic_version", "products"}
+    assert schema["triggers"] == kept["triggers"]
+    for table in kept["tables"].keys() - {"commands"}:
+        assert schema["tables"][table] == kept["tables"][table], table
+    with pytest.raises(IntegrityError):
+        run(database_url, lambda c: c.execute(text("DELETE FROM payments")))
+
+
+def undo_the_additions(conn: Connection) -> None:
+    conn.execute(text("ALTER TABLE commands DROP COLUMN channel"))
+    for name in tables.metadata.tables:
+        if name != "commands":
+            conn.execute(text(f"ALTER TABLE {name} DROP COLUMN extra"))
+
+
+def test_an_upgrade_that_fails_leaves_nothing_behind(database_url: str, tmp_path: Path) -> None:
+    migrate(database_url)
+    run(database_url, fill)
+    before, schema = run(database_url, content_of), run(database_url, schema_of)
+    versions = next_revision(tmp_path / "next", rebuilt=True, broken=True)
+    with pytest.raises(ValueError, match="broken"):
+        migrate(database_url, versions=versions)
+    assert run(database_url, content_of) == before
+    assert run(database_url, schema_of) == schema
+
+
+def test_a_rebuild_by_alembic_alone_would_lose_the_triggers(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    migrate(sqlite_url)
+    versions = next_revision(tmp_path / "next", rebuilt=True)
+    file = tmp_path / "next" / "v9998_next.py"
+    file.write_text(file.read_text().replace("alter_table(", "op.batch_alter_table("))
+    try:
+        migrate(sqlite_url, versions=versions)
+    except Exception as error:
+        assert "no such table" in str(error)
+    else:
+        assert len(run(sqlite_url, triggers_of)) < 10
+
+
+def test_a_revision_that_orphans_rows_is_refused(sqlite_url: str, tmp_path: Path) -> None:
+    migrate(sqlite_url)
+    run(sqlite_url, fill)
+    folder = tmp_path / "next"
+    folder.mkdir()
+    source = f'revision = "9998"\ndown_revision = "{HEAD}"\n'
+    source += "from alembic import op\n"
+    source += 'def upgrade():\n    op.execute("DELETE FROM modules")\n'
+    (folder / "v9998_next.py").write_text(source)
+    with pytest.raises(RuntimeError, match="commands"):
+        migrate(sqlite_url, versions=(VERSIONS, folder))
+    assert run(sqlite_url, lambda c: c.scalar(text("SELECT count(*) FROM modules"))) == 1
+
+
+# Several at once.
+
+
+def migrate_aside(url: str, start: Any, answers: Any) -> None:
+    start.wait()
+    try:
+        answers.put(migrate(url))
+    except BaseException as error:
+        answers.put(repr(error))
+
+
+def test_c50_of_several_processes_at_once_one_migrates_and_the_others_wait(
+    database_url: str,
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    start, answers = context.Barrier(3), context.Queue()
+    processes = [
+        context.Process(target=migrate_aside, args=(database_url, start, answers)) for _ in range(3)
+    ]
+    for process in processes:
+        process.start()
+    applied = sorted(answers.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join(30)
+    assert applied == [[], [], list(read_chain((VERSIONS,)))]
+    assert run(database_url, differences) == []
+
+
+def test_threads_of_one_process_take_turns_too(database_url: str) -> None:
+    applied: list[list[str]] = []
+    threads = [
+        threading.Thread(target=lambda: applied.append(migrate(database_url))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(applied) == [[], [], [], list(read_chain((VERSIONS,)))]
+
+
+# What a person reads when it cannot work.
+
+
+@pytest.mark.parametrize(
+    ("url", "mend"),
+    [
+        ("sqlite:////nowhere/at/all/shop.sqlite", "the folder of the SQLite file does not exist"),
+        ("sqlite://", "in memory"),
+        ("mysql://root@localhost/shop", "no database that we know"),
+        ("postgresql://postgres@127.0.0.1:1/shop", "the server cannot be reached"),
+        ("postgresql://postgres@no-such-host.invalid/shop", "the server cannot be reached"),
+        ("postgresql://postgres@127.0.0.1:x/shop", "a port is not a number"),
+    ],
+)
+def test_a_wrong_address_is_told_with_its_mend(url: str, mend: str) -> None:
+    with pytest.raises(SettingInvalid) as refusal:
+        migrate(url)
+    line = str(refusal.value)
+    assert line.startswith("COMMANDE_DATABASE_URL: ")
+    assert mend in line
+    assert "\n" not in line
+
+
+def test_a_folder_that_cannot_be_written_to_is_told() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        was_root = os.geteuid() == 0
+        if was_root:
+            os.seteuid(65534)  # root may write everywhere
+        try:
+            with pytest.raises(SettingInvalid, match="the folder cannot be written to"):
+                migrate(f"sqlite:///{folder}/shop.sqlite")
+        finally:
+            if was_root:
+                os.seteuid(0)
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "shop.sqlite"
+    file.write_text("Dear diary, " * 100)
+    with pytest.raises(SettingInvalid, match="not a database"):
+        migrate(f"sqlite:///{file}")
+    assert file.read_text().startswith("Dear diary")
+
+
+def test_a_server_without_the_database_is_told(postgres_url: str) -> None:
+    with pytest.raises(SettingInvalid, match="no database of this name"):
+        migrate(postgres_url + "_not")
+
+
+def test_a_user_who_may_not_create_tables_is_told(
+    postgres_url: str, postgres_server: Postgres
+) -> None:
+    database = postgres_url.rpartition("/")[2]
+    postgres_server.execute(f"CREATE ROLE {database}_reader LOGIN", database)
+    try:
+        with pytest.raises(SettingInvalid, match="may not create tables.*GRANT CREATE"):
+            migrate(postgres_url.replace("postgres@", f"{database}_reader@"))
+    finally:
+        postgres_server.execute(f"DROP ROLE {database}_reader", database)
+
+
+def test_an_embedded_database_is_ready_for_crashes_from_its_first_byte(sqlite_url: str) -> None:
+    migrate(sqlite_url)
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as raw:
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    raw.close()
