@@ -235,7 +235,7 @@ def test_every_import_contract_bites(tmp_path: Path) -> None:
 
 def build_model_house(package: Path) -> None:
     """The rooms of the house with nearly nothing in them."""
-    for room in ("", "cli", "web", "admin", "flows", "db", "core", "sandbox"):
+    for room in ("", "cli", "web", "admin", "stationery", "flows", "db", "core", "sandbox"):
         (package / room).mkdir(parents=True, exist_ok=True)
         (package / room / "__init__.py").touch()
         if room:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
@@ -23,10 +23,13 @@ from commande.errors import MailUnavailable, SettingInvalid
 from commande.settings import Settings
 
 LETTERS: Final = Counter("commande_mails_total", "Letters handed over.", ["outcome"])
+# As for Stripe: nobody waits longer for the network. The outbox tries again later.
 DEADLINE: Final = 11.0
-"""Seconds for one letter, connecting included; the outbox tries again later."""
 
 _ADDRESS: Final = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[^\s@<>,;:\"()\[\]\\]{1,255}")
+_SENDER: Final = re.compile(
+    rf"(?:(?P<name>[^<>@\r\n]*)<(?=[^<>]*>$))?(?P<address>{_ADDRESS.pattern})(?(name)>)"
+)
 _MESSAGE_ID: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 _SHAPES: Final = (
     "Write smtp://user:password@host:587 (STARTTLS), smtps://user:password@host:465 or "
@@ -68,6 +71,8 @@ class Route:
     password: str | None
     greeting: str
     """Our own name in EHLO."""
+    deadline: float = DEADLINE
+    """Seconds for one letter, connecting included."""
 
 
 class NoMail:
@@ -93,7 +98,7 @@ class MailServer:
         message = compose(letter, self._sender)
         route = self._route
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(route.deadline):
                 await aiosmtplib.send(
                     message,
                     sender=self._sender.addr_spec,
@@ -105,11 +110,12 @@ class MailServer:
                     username=route.user,
                     password=route.password,
                     local_hostname=route.greeting,
-                    timeout=DEADLINE,
+                    timeout=route.deadline,
                 )
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             # The server's words may quote the recipient: only its code is kept.
-            name, code = type(error).__name__, getattr(error, "code", None)
+            root = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            name, code = type(root).__name__, getattr(error, "code", None)
             log.warning("mail_failed", error=name, smtp_code=code)
             LETTERS.labels("failed").inc()
             said = f"{name} {code}" if code else name
@@ -201,14 +207,14 @@ def _sender(settings: Settings, parts: SplitResult) -> Address:
         host = urlsplit(settings.site_url).hostname or "localhost"
         given = account if _ADDRESS.fullmatch(account) else f"commande@{host}"
         return Address(name, addr_spec=given)
-    given_name, address = parseaddr(settings.mail_from)
-    if not _ADDRESS.fullmatch(address) or not address.isascii():
+    match = _SENDER.fullmatch(settings.mail_from.strip())
+    if match is None or not match["address"].isascii():
         raise SettingInvalid(
             "COMMANDE_MAIL_FROM",
             "has a value that cannot be used.",
             "Give one address, such as shop@example.org or Le Passage <shop@example.org>.",
         )
-    return Address(_line(given_name) or name, addr_spec=address)
+    return Address(_line(match["name"] or "").strip('"') or name, addr_spec=match["address"])
 
 
 def _folder(parts: SplitResult) -> Path:

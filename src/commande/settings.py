@@ -217,6 +217,8 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise _first_problem(error) from None
+    except (UnicodeDecodeError, OSError):
+        raise SettingInvalid(".env", "Cannot be read.", "Make it a readable UTF-8 file.") from None
 
 
 def _first_problem(error: ValidationError) -> SettingInvalid:

@@ -160,5 +160,5 @@ def seconds(text: str) -> float:
 def test_s44_fifty_kilobytes_take_time_in_proportion(pattern: str) -> None:
     whole = (pattern * 50_000)[:50_000]
     assert seconds(whole) < 0.5
-    # Twice the text may take twice the time, or three times on a bad day; a square would take four.
-    assert seconds(whole) < max(0.005, 3.2 * seconds(whole[:25_000]))
+    # Four times the text: four times the time if it is linear, sixteen times if it is a square.
+    assert seconds(whole) < max(0.01, 8 * seconds(whole[:12_500]))

@@ -35,7 +35,7 @@ def a_command(**changes: Any) -> Command:
         module_id="507f1f77bcf86cd799439012",
         currency="eur",
         cart=[{"product_id": "507f1f77bcf86cd799439013", "quantity": 2, "type": "standard"}],
-        customer={key: f"X{CANARY}" for key in KEYS} | {"country": "FR"},
+        customer=dict.fromkeys(KEYS, f"X{CANARY}") | {"country": "FR"},
         appointment_at=NOON + timedelta(days=3),
         note=f"Digicode {CANARY}",
         locale="fr",

@@ -24,7 +24,7 @@ def test_minor_units_survive_the_way_to_decimals_and_back() -> None:
         major = to_major(minor, currency)
         assert to_minor(major, currency) == minor
         assert to_minor(str(major), currency) == minor
-        assert -major.as_tuple().exponent == money.exponent(currency)
+        assert len(str(major).partition(".")[2]) == money.exponent(currency)
 
 
 def number_prints_exactly(number: Callable[[int, str], float | int]) -> None:

@@ -84,6 +84,7 @@ def test_known_taxes(amount: int, percentage: str, inclusive: bool, tax: int) ->
 
 def test_a_rate_is_one_however_it_is_spelled() -> None:
     spellings = ["20", "20.0", "20.0000", "2E+1", "020"]
+    assert TaxRate("FR", Decimal("-0"), inclusive=True).key == "FR:0:incl"
     rates = {TaxRate("FR", Decimal(text), inclusive=True) for text in spellings}
     assert {rate.key for rate in rates} == {"FR:20:incl"}
     assert len(rates) == 1
@@ -105,7 +106,21 @@ def test_the_shortest_spelling_is_plain() -> None:
         assert not (text.endswith("0") and "." in text)
 
 
-@pytest.mark.parametrize("percentage", ["-0.0001", "-0", "100.0001", "5.55555", "NaN", "Infinity"])
+@pytest.mark.parametrize(
+    "percentage",
+    [
+        "-0.0001",
+        "100.0001",
+        "5.55555",
+        "NaN",
+        "sNaN",
+        "Infinity",
+        "-Infinity",
+        "1e-999999999",
+        "1e999999999",
+        "5.50000000000000000000000000000000000001",
+    ],
+)
 def test_a_percentage_that_stripe_does_not_know_is_refused(percentage: str) -> None:
     with pytest.raises(ValueError, match="0–100 %"):
         TaxRate("FR", Decimal(percentage), inclusive=True)

@@ -31,6 +31,10 @@ def increase(connection: Connection) -> None:
     connection.execute(update(counter).values(n=seen + 1))
 
 
+def set_counter(connection: Connection, number: int) -> None:
+    connection.execute(update(counter).values(n=number))
+
+
 def prepare(connection: Connection) -> None:
     metadata.create_all(connection)
     connection.execute(insert(counter), {"n": 0})
@@ -59,7 +63,9 @@ async def count_up(db: Database, times: str, careless: str) -> None:
     for _ in range(int(times)):
         if careless == "careless":
             seen = await db.read(lambda c: c.scalar(select(counter.c.n)))
-            await db.transaction(lambda c, n: c.execute(update(counter).values(n=n)).rowcount, seen + 1)
+            await db.transaction(
+                lambda c, n: c.execute(update(counter).values(n=n)).rowcount, seen + 1
+            )
         else:
             await db.transaction(increase)
 
@@ -72,7 +78,7 @@ async def fork(db: Database) -> None:
     if child == 0:
         try:
             asyncio.run(used_in_the_child(db))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the child must end here
             os.write(2, repr(error).encode())
             os._exit(1)
         os._exit(0)

@@ -330,6 +330,6 @@ def test_a_right_address_opens_nothing_yet(url: str) -> None:
 async def test_a_folder_that_does_not_exist_is_a_wrong_setting() -> None:
     db = open_database("sqlite:////nowhere/at/all/shop.db")
     for run in (db.transaction, db.read):
-        with pytest.raises(SettingInvalid, match="folder|open"):
+        with pytest.raises(SettingInvalid, match=r"folder|open"):
             await run(count)
     await db.close()

@@ -1,7 +1,6 @@
 """The SQLite engine with its threads: what is acknowledged is on the disk, whatever happens."""
 
 import asyncio
-import os
 import signal
 import sqlite3
 import subprocess
@@ -305,4 +304,4 @@ async def test_reads_go_on_while_a_write_is_under_way(db: SQLiteDatabase) -> Non
 
 def test_the_writer_is_private_to_whoever_owns_the_file(tmp_path: Path) -> None:
     asyncio.run(prepared(tmp_path / "shop.db"))
-    assert os.stat(tmp_path / "shop.db.lock").st_mode & 0o777 == 0o600
+    assert (tmp_path / "shop.db.lock").stat().st_mode & 0o777 == 0o600

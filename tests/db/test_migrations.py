@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,19 +15,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from commande.db import open_database, tables
-from commande.db.inbox import StoredEvent, store_event
-from commande.db.opening import plan_retry
-from commande.db.outbox import post_message
 from commande.db.schema import VERSIONS, create_all, migrate, pending_migrations, read_chain
-from commande.db.sql import insert_once
-from commande.db.upkeep import beat, bury_command, fence_command, give_up_session, move_cursor
 from commande.errors import SettingInvalid
-from tests.support.counter import NOW, asked, later, opened, paid, stock, ticket
+from tests.support.counter import every_kind_of_row
 from tests.support.postgres import Postgres
-from tests.support.schema import content_of, schema_of, triggers_of
+from tests.support.schema import content_of, schema_of
 
 T = TypeVar("T")
 HEAD = read_chain((VERSIONS,))[-1]
@@ -43,6 +39,14 @@ def run(url: str, work: Callable[[Connection], T], *, write: bool = True) -> T:
             await db.close()
 
     return asyncio.run(once())
+
+
+def say(url: str, *statements: str) -> None:
+    def work(conn: Connection) -> None:
+        for statement in statements:
+            conn.execute(text(statement))
+
+    run(url, work)
 
 
 def test_an_empty_database_comes_to_the_newest_revision_once(database_url: str) -> None:
@@ -81,7 +85,7 @@ def test_what_is_pending_is_known_before_and_after(database_url: str) -> None:
 
 def test_a_newer_database_is_left_alone_and_used(database_url: str) -> None:
     migrate(database_url)
-    run(database_url, lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    say(database_url, "UPDATE alembic_version SET version_num = '9999'")
     told: list[str] = []
     assert run(database_url, pending_migrations, write=False) == []
     assert migrate(database_url, log=told.append) == []
@@ -98,17 +102,16 @@ def test_migrations_and_tables_say_the_same(database_url: str) -> None:
 
 def test_a_difference_between_migrations_and_tables_is_found(database_url: str) -> None:
     migrate(database_url)
-    run(database_url, lambda c: c.execute(text("ALTER TABLE messages DROP COLUMN last_error")))
-    run(database_url, lambda c: c.execute(text("DROP INDEX ix_messages_pending")))
+    drop = "ALTER TABLE messages DROP COLUMN last_error"
+    say(database_url, drop, "DROP INDEX ix_messages_pending")
     assert [difference[0] for difference in run(database_url, differences)] == [
         "add_column", "add_index",
     ]  # fmt: skip
 
 
 def differences(conn: Connection) -> list[Any]:
-    """What Alembic would still change."""
-    options = {"compare_type": True, "compare_server_default": True, "target_metadata": None}
-    context = MigrationContext.configure(conn, opts=options)
+    """What Alembic would still change (it misreads defaults: the next test compares them)."""
+    context = MigrationContext.configure(conn, opts={"compare_type": True})
     return list(compare_metadata(context, tables.metadata))
 
 
@@ -123,20 +126,23 @@ def test_migrations_and_the_quick_way_make_the_same_schema(
         assert run(other_url, pending_migrations, write=False) == []
         # Negative control: each thing that Alembic does not compare is compared here.
         for change in WEAKENED[database_url.partition(":")[0]]:
-            run(other_url, lambda c, sql=change: c.execute(text(sql)))
+            say(other_url, change)
             weaker = run(other_url, schema_of)
             assert weaker != migrated
             migrated = weaker
 
 
+REFUSE_NOTHING = """
+    CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RETURN NEW; END $$
+"""
 WEAKENED = {
     "postgresql": (
         "ALTER TABLE attempts DROP CONSTRAINT ck_attempts_amount",
         "DROP TRIGGER history_stays ON history",
         "DROP INDEX one_live_attempt",
         "CREATE INDEX one_live_attempt ON attempts (command_id) WHERE state = 'open'",
-        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RETURN NEW; END $$",
+        REFUSE_NOTHING,
     ),
     "sqlite": (
         "DROP TRIGGER history_stays",
@@ -147,8 +153,6 @@ WEAKENED = {
 
 
 def another_database(url: str, request: pytest.FixtureRequest, folder: Path) -> Any:
-    from contextlib import nullcontext
-
     if url.startswith("sqlite"):
         return nullcontext(f"sqlite:///{folder / 'other.sqlite'}")
     server: Postgres = request.getfixturevalue("postgres_server")
@@ -156,37 +160,6 @@ def another_database(url: str, request: pytest.FixtureRequest, folder: Path) -> 
 
 
 # Upgrades of a database that holds something.
-
-
-def fill(conn: Connection) -> None:
-    """Every kind of row: each status, each state, money that came late, twice and back."""
-    stock(conn)
-    asked(conn, email="asked@example.org")
-    opened(conn, email="opened@example.org")
-    buyer = paid(conn, email="paid@example.org").command
-    lapsed = opened(conn, email="lapsed@example.org")
-    fence_command(conn, lapsed.command.id, NOW)
-    give_up_session(conn, lapsed.attempt.id, NOW)
-    bury_command(conn, lapsed.command.id, "worker", NOW)
-    again = opened(conn, email="again@example.org")
-    give_up_session(conn, again.attempt.id, NOW)
-    plan_retry(conn, again.command.id, ticket(later(minutes=2)), None)
-    event = StoredEvent(
-        "evt_1", "checkout.session.completed", "cs_1", "cs_1", "pi_1", buyer.id,
-        {"id": "cs_1"}, "webhook", 0, NOW,
-    )  # fmt: skip
-    store_event(conn, event, "pending", NOW)
-    post_message(conn, "failed:1", "payment_failed", buyer.id, NOW)
-    refund = {
-        "key": "refund:1", "stripe_refund_id": "re_1", "stripe_session_id": buyer.paid_session_id,
-        "command_id": buyer.id, "amount_minor": 100, "state": "succeeded", "origin": "shop",
-        "created_at": NOW, "updated_at": NOW,
-    }  # fmt: skip
-    insert_once(conn, tables.refunds, refund)
-    rate = {"key": "FR:20:incl", "livemode": False, "stripe_tax_rate_id": "txr_1"}
-    insert_once(conn, tables.tax_rates, rate | {"created_at": NOW})
-    beat(conn, "worker-1", NOW)
-    move_cursor(conn, "events", NOW)
 
 
 NEXT = '''"""The next revision."""
@@ -226,7 +199,7 @@ def test_c50_an_upgrade_keeps_every_row_trigger_index_and_check(
     database_url: str, tmp_path: Path
 ) -> None:
     migrate(database_url, to="0001")
-    run(database_url, fill)
+    run(database_url, every_kind_of_row)
     before, kept = run(database_url, content_of), run(database_url, schema_of)
     assert {table for table, content in before.items() if content.startswith("0 ")} == set()
 
@@ -240,10 +213,11 @@ def test_c50_an_upgrade_keeps_every_row_trigger_index_and_check(
     after, schema = run(database_url, content_of), run(database_url, schema_of)
     assert {t for t in before if before[t] != after[t]} == {"alembic_version", "products"}
     assert schema["triggers"] == kept["triggers"]
-    for table in kept["tables"].keys() - {"commands"}:
-        assert schema["tables"][table] == kept["tables"][table], table
+    # Only this column was meant to change.
+    assert schema["tables"]["commands"].pop("columns") != kept["tables"]["commands"].pop("columns")
+    assert schema["tables"] == kept["tables"]
     with pytest.raises(IntegrityError):
-        run(database_url, lambda c: c.execute(text("DELETE FROM payments")))
+        say(database_url, "DELETE FROM payments")
 
 
 def undo_the_additions(conn: Connection) -> None:
@@ -255,33 +229,29 @@ def undo_the_additions(conn: Connection) -> None:
 
 def test_an_upgrade_that_fails_leaves_nothing_behind(database_url: str, tmp_path: Path) -> None:
     migrate(database_url)
-    run(database_url, fill)
+    run(database_url, every_kind_of_row)
     before, schema = run(database_url, content_of), run(database_url, schema_of)
-    versions = next_revision(tmp_path / "next", rebuilt=True, broken=True)
+    rebuilt = database_url.startswith("sqlite")
+    versions = next_revision(tmp_path / "next", rebuilt=rebuilt, broken=True)
     with pytest.raises(ValueError, match="broken"):
         migrate(database_url, versions=versions)
     assert run(database_url, content_of) == before
     assert run(database_url, schema_of) == schema
 
 
-def test_a_rebuild_by_alembic_alone_would_lose_the_triggers(
-    sqlite_url: str, tmp_path: Path
-) -> None:
+def test_a_rebuild_by_alembic_alone_would_lose_triggers(sqlite_url: str, tmp_path: Path) -> None:
     migrate(sqlite_url)
     versions = next_revision(tmp_path / "next", rebuilt=True)
     file = tmp_path / "next" / "v9998_next.py"
     file.write_text(file.read_text().replace("alter_table(", "op.batch_alter_table("))
-    try:
+    # A trigger of another table names the one that is being rebuilt.
+    with pytest.raises(OperationalError, match="no such table: main"):
         migrate(sqlite_url, versions=versions)
-    except Exception as error:
-        assert "no such table" in str(error)
-    else:
-        assert len(run(sqlite_url, triggers_of)) < 10
 
 
 def test_a_revision_that_orphans_rows_is_refused(sqlite_url: str, tmp_path: Path) -> None:
     migrate(sqlite_url)
-    run(sqlite_url, fill)
+    run(sqlite_url, every_kind_of_row)
     folder = tmp_path / "next"
     folder.mkdir()
     source = f'revision = "9998"\ndown_revision = "{HEAD}"\n'
@@ -298,10 +268,7 @@ def test_a_revision_that_orphans_rows_is_refused(sqlite_url: str, tmp_path: Path
 
 def migrate_aside(url: str, start: Any, answers: Any) -> None:
     start.wait()
-    try:
-        answers.put(migrate(url))
-    except BaseException as error:
-        answers.put(repr(error))
+    answers.put(migrate(url))
 
 
 def test_c50_of_several_processes_at_once_one_migrates_and_the_others_wait(
@@ -389,7 +356,7 @@ def test_a_user_who_may_not_create_tables_is_told(
     database = postgres_url.rpartition("/")[2]
     postgres_server.execute(f"CREATE ROLE {database}_reader LOGIN", database)
     try:
-        with pytest.raises(SettingInvalid, match="may not create tables.*GRANT CREATE"):
+        with pytest.raises(SettingInvalid, match=r"may not create tables.*GRANT CREATE"):
             migrate(postgres_url.replace("postgres@", f"{database}_reader@"))
     finally:
         postgres_server.execute(f"DROP ROLE {database}_reader", database)

@@ -110,5 +110,3 @@ class OddStripe:
     def keys(self) -> list[str | None]:
         """The idempotency keys that came, in order."""
         return [request.headers.get("Idempotency-Key") for request in self.requests]
-
-

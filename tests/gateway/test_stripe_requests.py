@@ -29,9 +29,7 @@ def event(number, kind="refund.created", **fields):
             "livemode": False, "data": {"object": {"id": f"re_{number}"}}} | fields  # fmt: skip
 
 
-async def test_a_tax_rate_goes_out_with_its_local_name_and_comes_back_as_an_id(
-    odd_stripe, open_to
-):
+async def test_a_tax_rate_goes_out_with_its_local_name_and_comes_back_as_an_id(odd_stripe, open_to):
     odd_stripe.will(says({"id": "txr_1"}))
     gateway = open_to(odd_stripe.base)
     rate = TaxRate("FR", Decimal("5.50"), inclusive=True)

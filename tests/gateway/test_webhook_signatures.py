@@ -1,6 +1,7 @@
 """Webhooks: only what Stripe signed with our secret, lately, is an event."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -178,10 +179,8 @@ def test_s09_no_signed_json_is_ever_another_error(value):
         body = orjson.dumps({**EVENT, **value} if isinstance(value, dict) else value)
     except orjson.JSONEncodeError:
         return
-    try:
+    with suppress(SignatureInvalid):
         assert read(body).id.startswith("evt_")
-    except SignatureInvalid:
-        pass
 
 
 def test_one_listing_can_ask_for_every_type_that_we_handle():

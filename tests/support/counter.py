@@ -13,13 +13,17 @@ from commande.core.cart import CartLine
 from commande.core.customer import Customer
 from commande.core.order import Order
 from commande.core.payment import PaymentReport, PaymentState
-from commande.db import Database, open_database
+from commande.db import Database, open_database, tables
 from commande.db.attempts import Attempt
 from commande.db.catalogue import Price, Product, upsert_products
+from commande.db.inbox import StoredEvent, store_event
 from commande.db.modules import add_module
-from commande.db.opening import Claim, Opening, Ticket, mark_open, open_command
+from commande.db.opening import Claim, Opening, Ticket, mark_open, open_command, plan_retry
+from commande.db.outbox import post_message
 from commande.db.schema import create_all
 from commande.db.settlement import Settled, apply_report
+from commande.db.sql import insert_once
+from commande.db.upkeep import beat, bury_command, fence_command, give_up_session, move_cursor
 from commande.ids import Ids, Seal
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -112,6 +116,37 @@ def says(
 def paid(conn: Connection, **changes: Any) -> Settled:
     """A command that is paid a minute later."""
     return apply_report(conn, says(opened(conn, **changes).attempt), "webhook", later(minutes=1))
+
+
+def every_kind_of_row(conn: Connection) -> None:
+    """Every kind of row: each status, each state, money that came late, twice and back."""
+    stock(conn)
+    asked(conn, email="asked@example.org")
+    opened(conn, email="opened@example.org")
+    buyer = paid(conn, email="paid@example.org").command
+    lapsed = opened(conn, email="lapsed@example.org")
+    fence_command(conn, lapsed.command.id, NOW)
+    give_up_session(conn, lapsed.attempt.id, NOW)
+    bury_command(conn, lapsed.command.id, "worker", NOW)
+    again = opened(conn, email="again@example.org")
+    give_up_session(conn, again.attempt.id, NOW)
+    plan_retry(conn, again.command.id, ticket(later(minutes=2)), None)
+    event = StoredEvent(
+        "evt_1", "checkout.session.completed", "cs_1", "cs_1", "pi_1", buyer.id,
+        {"id": "cs_1"}, "webhook", 0, NOW,
+    )  # fmt: skip
+    store_event(conn, event, "pending", NOW)
+    post_message(conn, "failed:1", "payment_failed", buyer.id, NOW)
+    refund = {
+        "key": "refund:1", "stripe_refund_id": "re_1", "stripe_session_id": buyer.paid_session_id,
+        "command_id": buyer.id, "amount_minor": 100, "state": "succeeded", "origin": "shop",
+        "created_at": NOW, "updated_at": NOW,
+    }  # fmt: skip
+    insert_once(conn, tables.refunds, refund)
+    rate = {"key": "FR:20:incl", "livemode": False, "stripe_tax_rate_id": "txr_1"}
+    insert_once(conn, tables.tax_rates, rate | {"created_at": NOW})
+    beat(conn, "worker-1", NOW)
+    move_cursor(conn, "events", NOW)
 
 
 @asynccontextmanager

@@ -93,8 +93,12 @@ def _no_constant(name: str) -> None:
 
 
 def _from_csv(text: str) -> list[dict[str, Any]]:
-    lines = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-    if not {"title", "price"} <= set(lines.fieldnames or ()):
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    try:
+        columns, lines = set(reader.fieldnames or ()), list(reader)
+    except csv.Error as error:
+        raise CatalogueInvalid(f"The file is no CSV: {error}.") from error
+    if not {"title", "price"} <= columns:
         raise CatalogueInvalid("The first line must name the columns, at least title and price.")
     rows: list[dict[str, Any]] = []
     for line in lines:
@@ -159,7 +163,7 @@ def _price(row: Any, number: int, field: str, currency: str) -> Price:
     try:
         minor = money.to_minor(amount, own)
     except ValueError as error:
-        raise _wrong(number, f"{field}.price", f"has {error}") from error
+        raise _wrong(number, f"{field}.price", f"is wrong: {error}") from error
     if not 0 <= minor <= money.MAXIMUM:
         raise _wrong(number, f"{field}.price", "must lie between 0 and Stripe's maximum")
     is_default = _flag(row.get("default", False), number, f"{field}.default")
@@ -184,10 +188,8 @@ def _percentage(value: Any, number: int) -> Decimal | None:
     if value is None:
         return None
     rate = _decimal(value, number, "taxRate")
-    if not 0 <= rate <= 100 or rate * 10_000 != int(rate * 10_000):
-        raise _wrong(
-            number, "taxRate", "must lie between 0 and 100, with at most 4 decimals"
-        )
+    if not 0 <= rate <= 100 or rate != round(rate, 4):
+        raise _wrong(number, "taxRate", "must lie between 0 and 100, with at most 4 decimals")
     return rate
 
 
@@ -195,7 +197,7 @@ def _stock(value: Any, number: int) -> int | None:
     if value is None:
         return None
     stock = _decimal(value, number, "stock")
-    if stock != int(stock) or not 0 <= stock < 2**31:
+    if not 0 <= stock < 2**31 or stock != int(stock):
         raise _wrong(number, "stock", "must be a whole number, or left out")
     return int(stock)
 

@@ -18,10 +18,10 @@ class TaxRate:
 
     def __post_init__(self) -> None:
         given = self.percentage
-        if not given.is_finite() or given.is_signed() or given > 100 or given * 10_000 % 1:
+        if not given.is_finite() or not 0 <= given <= 100 or given != round(given, 4):
             raise ValueError("a tax rate is 0–100 % with at most four decimals")
         # 20, 20.0 and 20.00 are one rate: one spelling, so that they are one row and one key.
-        object.__setattr__(self, "percentage", Decimal(canonical(self.percentage)))
+        object.__setattr__(self, "percentage", Decimal(canonical(abs(given))))
 
     @property
     def key(self) -> str:

@@ -6,6 +6,7 @@ Knows no thread and no event loop, so that the simulation can drive it inline.
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 import structlog
@@ -107,7 +108,8 @@ class GroupRunner:
 
     def close(self) -> None:
         """Close the connection; what is not committed is gone."""
-        self._raw.set_authorizer(None)
+        with suppress(sqlite3.Error):  # it may be broken
+            self._raw.set_authorizer(None)
         Connection.close(self._connection)
 
     def _run_one(self, call: Call) -> None:

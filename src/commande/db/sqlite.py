@@ -197,9 +197,11 @@ class _Threads:
         reason = getattr(cause, "sqlite_errorname", type(cause).__name__)
         log.error("database_failed", reason=reason, waiting=len(drawn))
         if self._runner is not None and self._path is not None:
-            # A fresh connection: whatever was wrong with this one ends with it.
-            self._runner.close()
-            self._runner = None
+            # A fresh connection: whatever was wrong with this one ends with it, and may not
+            # end this thread.
+            broken, self._runner = self._runner, None
+            with suppress(Exception):
+                broken.close()
 
     def _opened_runner(self) -> GroupRunner:
         if self._runner is None:

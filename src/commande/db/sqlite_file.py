@@ -63,7 +63,7 @@ def open_writer(engine: Engine, path: str | None) -> TransactionConnection:
     """Open the one connection that writes. Raises ``SettingInvalid``, ``DatabaseBusy``."""
     connection = _open(engine)
     if path is None:
-        _pragmas(connection, "foreign_keys = ON")
+        _pragmas(connection, "foreign_keys = ON", "recursive_triggers = ON")
         return connection
     # FULL: NORMAL loses acknowledged commits when the power goes. fullfsync: macOS alone needs
     # to be told that fsync means the disk.
@@ -74,6 +74,8 @@ def open_writer(engine: Engine, path: str | None) -> TransactionConnection:
         "fullfsync = ON",
         "checkpoint_fullfsync = ON",
         "foreign_keys = ON",
+        # REPLACE deletes: only then do the triggers that refuse it hear of it.
+        "recursive_triggers = ON",
         "temp_store = MEMORY",
         f"cache_size = -{WRITER_CACHE_KIB}",
         f"journal_size_limit = {LOG_LIMIT_BYTES}",

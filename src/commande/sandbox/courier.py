@@ -53,6 +53,7 @@ class Courier:
                 task = asyncio.create_task(self._carry(http, parcel))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
+            await self._tell()  # some may have been dropped unsent
             due = self._engine.next_due()
             wait = None if due is None else max(0.0, due - self._engine.world.clock.now())
             with contextlib.suppress(TimeoutError):
@@ -72,6 +73,9 @@ class Courier:
         finally:
             self._room.release()
         self._engine.report_parcel(parcel.delivery, status)
+        await self._tell()
+
+    async def _tell(self) -> None:
         async with self._news:
             self._news.notify_all()
 
@@ -79,10 +83,11 @@ class Courier:
         """Wait until every delivery of an event had a first answer, or so many seconds."""
 
         def answered() -> bool:
-            return not any(
-                row["event"] == event and row["attempt"] == 0
-                for row in self._engine.state.rows["delivery"].values()
-            )
+            with self._engine.lock:
+                return not any(
+                    row["event"] == event and row["attempt"] == 0
+                    for row in self._engine.state.rows["delivery"].values()
+                )
 
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds), self._news:
@@ -96,9 +101,7 @@ class Courier:
         return count
 
     def _all_done(self) -> bool:
-        now = self._engine.world.clock.now()
-        rows = self._engine.state.rows["delivery"].values()
-        return not self._under_way_now() and not any(row["due"] <= now for row in rows)
-
-    def _under_way_now(self) -> bool:
-        return bool(self._engine.world.flying)
+        with self._engine.lock:
+            now = self._engine.world.clock.now()
+            rows = self._engine.state.rows["delivery"].values()
+            return not self._engine.world.flying and not any(row["due"] <= now for row in rows)

@@ -2,10 +2,12 @@
 only a stand-in can: move its clock, deliver now, tell its state.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from commande.sandbox import payments, refunds, sessions, webhooks
-from commande.sandbox.cards import find_means
+from commande.sandbox.cards import Means, find_means
 from commande.sandbox.events import render_event
 from commande.sandbox.session_form import SESSION
 from commande.sandbox.store import Row
@@ -15,12 +17,34 @@ if TYPE_CHECKING:
     from commande.sandbox.engine import Engine
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _at_once(
+    action: Callable[Concatenate["Dashboard", P], T],
+) -> Callable[Concatenate["Dashboard", P], T]:
+    """Nothing else happens meanwhile, and what was done is written down before it returns."""
+
+    @wraps(action)
+    def locked(self: "Dashboard", /, *args: P.args, **more: P.kwargs) -> T:
+        engine = self._engine
+        with engine.lock:
+            try:
+                return action(self, *args, **more)
+            finally:
+                engine.state.commit()
+
+    return locked
+
+
 class Dashboard:
-    """Actions on an engine; each writes itself down before it returns."""
+    """Actions on an engine, from any thread."""
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
 
+    @_at_once
     def advance(self, seconds: float) -> None:
         """Move the clock and do what became due (webhooks are sent by whoever sends them)."""
         self._engine.world.clock.advance(seconds)
@@ -28,7 +52,8 @@ class Dashboard:
         self._engine.tick()
         self._engine.world.wake()
 
-    def set(self, **changes: Any) -> Settings:
+    @_at_once
+    def set(self, /, **changes: Any) -> Settings:
         """Change settings. Raises ValueError for an unknown one or a value that cannot be."""
         settings = self._engine.world.settings
         strange = changes.keys() - Settings.names()
@@ -38,6 +63,14 @@ class Dashboard:
             setattr(settings, name, _fitting(name, value))
         return settings
 
+    @_at_once
+    def confirm(
+        self, session: str, means: Means, buyer: payments.Buyer, three_d_secure: str | None
+    ) -> Row:
+        """Pay a session as the page does. Raises Refusal for a decline."""
+        return payments.confirm_session(self._engine.world, session, means, buyer, three_d_secure)
+
+    @_at_once
     def pay(
         self, session: str, payment_method: str = "pm_card_visa", *,
         email: str = "stripe@example.com", name: str | None = None, country: str | None = None,
@@ -45,37 +78,39 @@ class Dashboard:
     ) -> Row:  # fmt: skip
         """Pay a session like a buyer. Raises Refusal for a decline."""
         buyer = payments.Buyer(email, name, country)
-        try:
-            return payments.confirm_session(
-                self._engine.world, session, find_means(payment_method), buyer, three_d_secure
-            )
-        finally:
-            self._engine.state.commit()
+        return payments.confirm_session(
+            self._engine.world, session, find_means(payment_method), buyer, three_d_secure
+        )
 
-    def refund(self, charge_or_intent: str, amount: int | None = None, **more: Any) -> Row:
+    @_at_once
+    def refund(self, /, charge_or_intent: str, amount: int | None = None, **more: Any) -> Row:
         """Refund in the dashboard: the shop hears of it by webhook."""
         which = "payment_intent" if charge_or_intent.startswith("pi_") else "charge"
         given = {which: charge_or_intent, **more} | ({"amount": amount} if amount else {})
-        return self._done(refunds.create_refund(self._engine.world, refunds.CREATE.check(given)))
+        return refunds.create_refund(self._engine.world, refunds.CREATE.check(given))
 
+    @_at_once
     def fail_refund(self, refund: str) -> None:
         """Have a refund come back now."""
         refunds.fail_refund(self._engine.world, refund)
-        self._engine.state.commit()
 
+    @_at_once
     def open_dispute(self, charge_or_intent: str, reason: str = "fraudulent") -> Row:
         world = self._engine.world
         if charge_or_intent.startswith("pi_"):
             intent = world.state.get("payment_intent", charge_or_intent) or {}
             charge_or_intent = intent.get("latest_charge") or charge_or_intent
-        return self._done(refunds.open_dispute(world, charge_or_intent, reason))
+        return refunds.open_dispute(world, charge_or_intent, reason)
 
+    @_at_once
     def close_dispute(self, dispute: str, *, won: bool) -> Row:
-        return self._done(refunds.close_dispute(self._engine.world, dispute, won=won))
+        return refunds.close_dispute(self._engine.world, dispute, won=won)
 
+    @_at_once
     def expire(self, session: str) -> Row:
-        return self._done(sessions.expire_session(self._engine.world, session))
+        return sessions.expire_session(self._engine.world, session)
 
+    @_at_once
     def foreign_session(
         self, *, amount: int = 1000, currency: str = "eur", client_reference_id: str | None = None,
         metadata: Row | None = None, payment_link: bool = False, pay_with: str | None = None,
@@ -100,18 +135,14 @@ class Dashboard:
             world.state.put("session", row["id"], row)
         if pay_with is not None:
             row = self.pay(row["id"], pay_with)
-        return self._done(row)
-
-    def _done(self, row: Row) -> Row:
-        self._engine.state.commit()
         return row
 
+    @_at_once
     def bring_forward(self) -> int:
         """Make every waiting delivery due now; how many."""
-        count = webhooks.bring_forward(self._engine.world)
-        self._engine.state.commit()
-        return count
+        return webhooks.bring_forward(self._engine.world)
 
+    @_at_once
     def resend(self, event: str) -> int:
         """Deliver an event once more to every endpoint that wants it; how many."""
         world = self._engine.world
@@ -128,9 +159,9 @@ class Dashboard:
                 {"event": event, "endpoint": endpoint, "due": world.clock.now(), "attempt": 0,
                  "counts": False, "bad_signature": False},
             )  # fmt: skip
-        self._engine.state.commit()
         return len(wanting)
 
+    @_at_once
     def status(self) -> Row:
         """Where it stands: clock, settings, standing faults, waiting webhooks, last events."""
         world, rows = self._engine.world, self._engine.state.rows
@@ -164,6 +195,7 @@ class Dashboard:
             "calls": dict(self._engine.calls),
         }  # fmt: skip
 
+    @_at_once
     def event(self, id_: str) -> Row:
         """An event whole, even while /v1/events does not show it yet."""
         row = self._engine.state.get("event", id_)

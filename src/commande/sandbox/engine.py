@@ -6,6 +6,7 @@
 Thousands of checkouts a second fit through it, so a simulation can call it in its own process.
 """
 
+import threading
 from collections import Counter, deque
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,7 +56,7 @@ GATEWAY_TIMEOUT = Answer(
 
 
 class Engine:
-    """The stand-in itself. Not for several threads at once."""
+    """The stand-in itself. One request at a time: whoever comes from another thread waits."""
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Engine:
         shop_name: str = "Le Petit Passage",
     ) -> None:
         refuse_live(api_key)
+        self.lock = threading.RLock()  # a test looks in from its own thread
         self.api_key = api_key
         kept = FileState(state) if state is not None else State()
         started = kept.get("settings", "settings") or {"starts": 0, "offset": 0.0}
@@ -114,12 +116,13 @@ class Engine:
 
     def tick(self) -> None:
         """Do what the clock says is due (expiries, bank answers), and write it down."""
-        timer = self.world.take_timer()
-        while timer is not None:
-            self.world.cause = Cause()
-            _do_timer(self.world, timer["action"], timer["target"])
+        with self.lock:
             timer = self.world.take_timer()
-        self.state.commit()
+            while timer is not None:
+                self.world.cause = Cause()
+                _do_timer(self.world, timer["action"], timer["target"])
+                timer = self.world.take_timer()
+            self.state.commit()
 
     def next_due(self) -> float | None:
         """When something is due next, by the stand-in's clock."""
@@ -127,13 +130,15 @@ class Engine:
 
     def next_parcel(self) -> webhooks.Parcel | None:
         """The next webhook to send; report it with `report_parcel`."""
-        self.tick()
-        return webhooks.next_parcel(self.world)
+        with self.lock:
+            self.tick()
+            return webhooks.next_parcel(self.world)
 
     def report_parcel(self, delivery: str, status: int | None) -> None:
         """Tell how a webhook was received (None: not at all)."""
-        webhooks.report_parcel(self.world, delivery, status)
-        self.state.commit()
+        with self.lock:
+            webhooks.report_parcel(self.world, delivery, status)
+            self.state.commit()
 
     # -- requests -------------------------------------------------------------------------------
 
@@ -145,7 +150,8 @@ class Engine:
         self, method: str, path: str, params: Row | Refusal, headers: dict[str, str]
     ) -> "Call":
         """Take a request in: log it, choose its faults, take its idempotency key."""
-        return Call(self, method, path, params, headers)
+        with self.lock:
+            return Call(self, method, path, params, headers)
 
     def handle(
         self, method: str, path: str, params: Row | None = None,
@@ -278,13 +284,14 @@ class Call:
             return self._ready
         if self._kept is not None:
             return self._again(self._kept)
-        try:
-            if "500_before" in self._faults:
-                return self._answered(500, _stripe_is_broken(self.id))
-            answer = self._execute()
-        finally:
-            self._release()
-            self.engine.state.commit()
+        with self.engine.lock:
+            try:
+                if "500_before" in self._faults:
+                    return self._answered(500, _stripe_is_broken(self.id))
+                answer = self._execute()
+            finally:
+                self._release()
+                self.engine.state.commit()
         return self._trouble(answer)
 
     def _execute(self) -> Answer:

@@ -70,13 +70,9 @@ class _Page:
             return self._form(request, session, typed)
         buyer = payments.Buyer(typed.values["email"], typed.name)
         try:
-            session = payments.confirm_session(
-                self._engine.world, session["id"], typed.means, buyer, "ask"
-            )
+            session = self._engine.dashboard.confirm(session["id"], typed.means, buyer, "ask")
         except Refusal as refusal:
             return self._form(request, session, typed, refusal)
-        finally:
-            self._state.commit()
         if session["status"] == "open":
             return RedirectResponse(f"{session['id']}/3ds", 303)
         return await self._leave(request, session)
@@ -103,21 +99,21 @@ class _Page:
         number, *who = asked
         approved = (await _read(request)).get("decision") == "approve"
         try:
-            session = payments.confirm_session(
-                self._engine.world, session["id"], find_means(number), payments.Buyer(*who),
+            session = self._engine.dashboard.confirm(
+                session["id"], find_means(number), payments.Buyer(*who),
                 "approve" if approved else "fail",
             )  # fmt: skip
         except Refusal as refusal:
             typed = empty(who[0] or "")
             typed.values["billingName"] = who[1] or ""
             return self._form(request, session, typed, refusal, action=f"../{session['id']}")
-        finally:
-            self._state.commit()
         return await self._leave(request, session)
 
     async def _leave(self, request: Request, session: Row) -> Response:
         """Back to the shop, once it has heard of the payment (or after ten seconds)."""
         event = self._state.rows["checkout"][session["id"]]["completed_event"]
+        if not hasattr(request.app.state, "courier"):
+            raise RuntimeError("enter the sandbox's lifespan: it delivers the webhooks")
         await request.app.state.courier.wait_for(event, _WAIT_FOR_SHOP)
         address = session["success_url"].replace("{CHECKOUT_SESSION_ID}", session["id"])
         return RedirectResponse(address, 303)

@@ -61,14 +61,15 @@ def confirm_session(
 
 
 def _always_asks(session: Row) -> bool:
-    return session["payment_method_options"]["card"]["request_three_d_secure"] != "automatic"
+    wanted: str = session["payment_method_options"]["card"]["request_three_d_secure"]
+    return wanted != "automatic"
 
 
 def _answered(world: World, id_: str, intent: Row, means: Means, authenticate: str | None) -> bool:
     if authenticate is not None:
         return authenticate != "ask"
     asked = world.state.rows["checkout"][id_].get("asked", [None])[0]
-    return intent["status"] == "requires_action" and asked == means.number
+    return bool(intent["status"] == "requires_action" and asked == means.number)
 
 
 def _check_open(session: Row, means: Means) -> None:

@@ -246,7 +246,9 @@ def _session(world: World, given: Row, currency: str, items: list[Row], expires_
         "customer": None,
         "customer_account": None,
         "customer_creation": given.get("customer_creation", "if_required"),
-        "customer_details": customer_details(email) if email else None,
+        "customer_details": {**customer_details(email), "address": None, "tax_ids": None}
+        if email
+        else None,
         "customer_email": email,
         "discounts": [],
         "expires_at": expires_at,
@@ -308,7 +310,7 @@ def _session(world: World, given: Row, currency: str, items: list[Row], expires_
 def customer_details(email: str | None, name: str | None = None, country: str | None = None) -> Row:
     """What the page learned about the buyer, as a session shows it."""
     return {
-        "address": {**_NO_ADDRESS, "country": country} if country else None,
+        "address": {**_NO_ADDRESS, "country": country},
         "business_name": None,
         "email": email,
         "individual_name": None,

@@ -1,0 +1,165 @@
+"""``doctor``: what is missing or wrong, and the mend."""
+
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import typer
+
+from commande.cli.terminal import Exit, JsonOption, out, print_json, read_settings, with_shop
+from commande.db.catalogue import read_products
+from commande.db.commands import count_commands
+from commande.db.inbox import count_events, last_webhook_at
+from commande.db.modules import COMMANDS, find_module
+from commande.db.outbox import count_messages
+from commande.db.schema import pending_migrations
+from commande.db.upkeep import last_beat_at
+from commande.errors import CommandeError, SettingInvalid
+from commande.settings import Settings
+from commande.shop import Shop
+
+# A worker beats every 5 s; a minute of silence is no hiccup.
+SILENCE: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    level: str
+    """``ok``, ``warn`` (works, but) or ``bad`` (does not work)."""
+    detail: str
+
+
+def doctor(as_json: JsonOption = False) -> None:
+    """Look at keys, database, module, webhook, worker and Stripe; say the mend of what is wrong."""
+    try:
+        settings = read_settings()
+        findings = with_shop(_examine, settings)
+    except SettingInvalid as error:
+        findings = [Finding("settings", "bad", error.detail)]
+    if as_json:
+        print_json([{"name": f.name, "level": f.level, "detail": f.detail} for f in findings])
+    else:
+        signs = {"ok": "[green]ok  [/green]", "warn": "[yellow]warn[/yellow]", "bad": "[red]bad [/red]"}
+        for finding in findings:
+            out.print(f"{signs[finding.level]} {finding.name}: ", end="")
+            out.print(finding.detail, markup=False, soft_wrap=True)
+    if any(finding.level == "bad" for finding in findings):
+        raise typer.Exit(Exit.ATTENTION)
+
+
+async def _examine(shop: Shop) -> list[Finding]:
+    findings = [*_judge_settings(shop.settings)]
+    try:
+        findings += [finding async for finding in _examine_database(shop)]
+    except CommandeError as error:
+        findings.append(Finding("database", "bad", error.detail))
+    findings.append(await _ask_stripe(shop))
+    return findings
+
+
+def _judge_settings(settings: Settings) -> list[Finding]:
+    mode = "live" if settings.livemode else "test"
+    hook = f"{settings.site_url}/api/checkout/webhook"
+    found = [Finding("Stripe key", "ok", f"a {mode} key.")]
+    if settings.stripe_webhook_secrets:
+        count = len(settings.stripe_webhook_secrets)
+        found.append(Finding("webhook secret", "ok", f"{count} set; the endpoint is {hook}."))
+    else:
+        mend = f"Create an endpoint for {hook} in Stripe and set STRIPE_WEBHOOK_SECRET."
+        found.append(Finding("webhook secret", "bad", f"not set: webhooks answer 503. {mend}"))
+    if settings.stripe_api_base:
+        found.append(Finding("Stripe address", "warn", "STRIPE_API_BASE names a stand-in."))
+    host = urlsplit(settings.site_url).hostname
+    if host in ("localhost", "127.0.0.1"):
+        detail = "COMMANDE_SITE_URL is this machine: Stripe cannot send webhooks here."
+        found.append(Finding("site", "ok" if settings.stripe_api_base else "warn", detail))
+    else:
+        found.append(Finding("site", "ok", settings.site_url))
+    if settings.secret_key is None:
+        detail = "COMMANDE_SECRET_KEY is not set: links in mails die when the Stripe key changes."
+        found.append(Finding("secret key", "warn", f"{detail} “commande init” writes one."))
+    elif len(settings.secret_key.get_secret_value()) < 20:
+        detail = "COMMANDE_SECRET_KEY is short. Use 32 random characters."
+        found.append(Finding("secret key", "warn", detail))
+    else:
+        found.append(Finding("secret key", "ok", "set."))
+    local = datetime.now(UTC).astimezone(settings.zone).strftime("%H:%M")
+    found.append(Finding("time zone", "ok", f"{settings.timezone}, where it is {local}."))
+    if settings.mail_url is None:
+        detail = "COMMANDE_MAIL_URL is not set: confirmation mails are skipped."
+        found.append(Finding("mail", "warn", detail))
+    else:
+        found.append(Finding("mail", "ok", "set."))
+    return found
+
+
+async def _examine_database(shop: Shop) -> AsyncIterator[Finding]:
+    pending = await shop.db.read(pending_migrations)
+    if pending:
+        yield Finding("database", "bad", "is not up to date. Run “commande migrate”.")
+        return
+    yield Finding("database", "ok", f"{shop.db.dialect}, up to date.{_disk(shop.settings)}")
+    if await shop.db.read(find_module, COMMANDS) is None:
+        mend = "Run “commande module add commands”."
+        yield Finding("module", "bad", f"no module has type “commands”. {mend}")
+    else:
+        yield Finding("module", "ok", "“commands” is there.")
+    products = await shop.db.read(read_products)
+    on_sale = sum(1 for p in products if p.active and p.prices)
+    if on_sale:
+        yield Finding("catalogue", "ok", f"{on_sale} of {len(products)} products on sale.")
+    else:
+        mend = "“commande products import FILE” fills it."
+        yield Finding("catalogue", "warn", f"nothing is on sale. {mend}")
+    yield _judge_worker(await shop.db.read(last_beat_at), shop.clock.now())
+    events, letters = await shop.db.read(count_events), await shop.db.read(count_messages)
+    for name, counts in (("events", events), ("mails", letters)):
+        dead, waiting = counts.get("dead", 0), counts.get("pending", 0)
+        level = "warn" if dead else "ok"
+        yield Finding(name, level, f"{waiting} waiting, {dead} given up.")
+    heard = await shop.db.read(last_webhook_at)
+    if heard is None:
+        yield Finding("webhooks", "warn", "none has arrived yet.")
+    else:
+        yield Finding("webhooks", "ok", f"the last one arrived at {heard:%Y-%m-%d %H:%M} UTC.")
+    attention = (await shop.db.read(count_commands))["attention"]
+    if attention:
+        mend = "See “commande commands list --attention”."
+        yield Finding("commands", "warn", f"{attention} need a person. {mend}")
+    else:
+        yield Finding("commands", "ok", "none needs a person.")
+
+
+def _disk(settings: Settings) -> str:
+    """How much room a SQLite file has."""
+    path = settings.database_url.removeprefix("sqlite:///")
+    if path == settings.database_url:
+        return ""
+    folder = Path(path).absolute().parent
+    return f" {shutil.disk_usage(folder).free / 1e9:.1f} GB free."
+
+
+def _judge_worker(beat: datetime | None, now: datetime) -> Finding:
+    mend = "“commande serve” runs one inside; else start “commande worker”."
+    if beat is None:
+        return Finding("worker", "bad", f"none is running. {mend}")
+    if now - beat > SILENCE:
+        return Finding("worker", "bad", f"silent since {beat:%Y-%m-%d %H:%M} UTC. {mend}")
+    return Finding("worker", "ok", "running.")
+
+
+async def _ask_stripe(shop: Shop) -> Finding:
+    """One harmless question: does the key open Stripe?"""
+    now = shop.clock.now()
+    try:
+        await shop.stripe.list_charges(now - timedelta(minutes=1), now)
+    except CommandeError as error:
+        return Finding("Stripe", "bad", error.detail)
+    return Finding("Stripe", "ok", "answers, and accepts the key.")
