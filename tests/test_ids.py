@@ -198,6 +198,16 @@ def test_control_a_careless_seal_would_be_caught(bug: Callable[[dict[str, str]],
     catches(no_forgery_passes, bug)
 
 
+def test_a_label_opens_nothing_and_is_made_by_this_shop_alone() -> None:
+    label = SEAL.label("cursor", "events")
+    assert len(label) == 16
+    others = [SEAL.label("cursorevents"), SEAL.label("events", "cursor"),
+              Seal("another long random text").label("cursor", "events")]  # fmt: skip
+    assert label not in others
+    assert not SEALED["mac"].startswith(SEAL.label(*TOTAL.values()))
+    assert not SEAL.opens(SEAL.label(TOTAL["command_id"]), TOTAL["command_id"])
+
+
 @pytest.mark.parametrize("value", [None, 5998, ["5998"], {}])
 def test_metadata_of_another_kind_is_not_ours(value: object) -> None:
     for key in SEALED:

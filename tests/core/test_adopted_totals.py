@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import strategies as st
@@ -16,14 +17,26 @@ Adoption = Callable[[Quote, int], Quote | None]
 
 
 def explicable(ours: Quote, difference: int) -> bool:
-    """One minor unit for each rate on top; what has no tax cannot have less."""
-    taxes = {
-        rate: tax
-        for rate, (_, tax) in ours.taxes().items()
-        if not rate.inclusive and rate.percentage
-    }
-    rounded = [tax for tax in taxes.values() if tax > 0 or difference > 0]
-    return abs(difference) <= len(rounded)
+    """One minor unit for each rate on top, from either way of rounding; no tax cannot have less."""
+    per_line, once = {}, {}
+    for rate, (_, tax) in ours.taxes().items():
+        if not rate.inclusive and rate.percentage:
+            amount = sum(line.amount_minor for line in ours.lines if line.rate == rate)
+            per_line[rate], once[rate] = tax, half_up(Fraction(amount) * rate_of(rate))
+    shift = sum(once.values()) - sum(per_line.values())
+    return _within(per_line, difference) or _within(once, difference - shift)
+
+
+def _within(taxes: dict[TaxRate, int], difference: int) -> bool:
+    return abs(difference) <= len([tax for tax in taxes.values() if tax > 0 or difference > 0])
+
+
+def rate_of(rate: TaxRate) -> Fraction:
+    return Fraction(rate.percentage) / 100
+
+
+def half_up(amount: Fraction) -> int:
+    return int(amount + Fraction(1, 2))
 
 
 def adopts_what_rounding_explains(adopt: Adoption) -> None:
@@ -39,12 +52,11 @@ def adopts_what_rounding_explains(adopt: Adoption) -> None:
         assert adopted.currency == ours.currency
         for line, before in zip(adopted.lines, ours.lines, strict=True):
             assert replace(line, tax_minor=before.tax_minor) == before
-            assert abs(line.tax_minor - before.tax_minor) <= 1
+            # Sharing out one rounding moves a line by less than one unit, the nudge by another.
+            assert abs(line.tax_minor - before.tax_minor) <= 2
             assert line.tax_minor >= 0
             if line.rate is None or line.rate.inclusive or not line.rate.percentage:
                 assert line == before
-        moved, before_moved = adopted.taxes(), ours.taxes()
-        assert all(abs(moved[rate][1] - before_moved[rate][1]) <= 1 for rate in moved)
 
 
 def test_every_difference_of_rounding_is_adopted_exactly_and_nothing_else() -> None:
@@ -114,3 +126,13 @@ def test_the_difference_lands_on_the_line_with_the_most_tax() -> None:
     adopted = adopt_total(ours, ours.total_minor - 1)
     assert adopted is not None
     assert [line.tax_minor for line in adopted.lines] == [11, 100, 21]
+
+
+def test_a_long_cart_that_stripe_rounds_once_is_believed() -> None:
+    ours = a_quote(*[(102, "5.5", False)] * 40)  # 5.61 of tax each, rounded up to 6 by line
+    once = 40 * 102 + 224  # 224.4 of tax in all
+    adopted = adopt_total(ours, once)
+    assert adopted is not None
+    assert adopted.total_minor == once
+    assert adopt_total(ours, once - 2) is None
+    assert adopt_total(ours, once + 3) is None

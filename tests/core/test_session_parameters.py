@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -73,6 +74,11 @@ def test_our_ids_stand_in_session_and_intent_and_the_cart_in_neither() -> None:
     assert (metadata["attempt_id"], metadata["mac"]) == (TERMS.attempt_id, TERMS.mark)
     assert "Brioche" not in json.dumps(metadata)
     assert all(isinstance(value, str) and len(value) <= 500 for value in metadata.values())
+
+
+def test_an_erased_address_is_not_sent() -> None:
+    assert session_parameters(a_quote(), TERMS)["customer_email"] == "jeanne@example.com"
+    assert "customer_email" not in session_parameters(a_quote(), replace(TERMS, email=None))
 
 
 def test_the_addresses_name_the_command_and_leave_stripes_braces_alone() -> None:

@@ -1,10 +1,12 @@
 """How Stripe's three statuses fold into one."""
 
+from datetime import UTC, datetime
 from itertools import product
+from typing import Any
 
 import pytest
 
-from commande.core.payment import PaymentReport, PaymentState, read_state
+from commande.core.payment import PaymentReport, PaymentState, StripeEvent, read_state
 
 STATUSES = ["open", "complete", "expired", None]
 PAYMENT_STATUSES = ["paid", "unpaid", "no_payment_required"]
@@ -45,3 +47,13 @@ def test_a_report_is_paid_in_one_state_only() -> None:
         if PaymentReport("cs_test_1", state, 5998, "eur", "payment", livemode=False).paid
     ]
     assert paid == [PaymentState.PAID]
+
+
+def test_an_event_knows_its_object_by_a_text_only() -> None:
+    def about(thing: dict[str, Any]) -> str | None:
+        at = datetime(2026, 11, 23, tzinfo=UTC)
+        return StripeEvent("evt_1", "charge.refunded", at, livemode=False, object=thing).object_id
+
+    assert about({"id": "ch_1"}) == "ch_1"
+    assert about({"id": 5}) is None
+    assert about({}) is None

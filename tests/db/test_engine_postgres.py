@@ -161,8 +161,8 @@ class Proxy:
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
         self.cut: str | None = None
-        self.on = b"COMMIT"
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.on = b"COMMIT;"  # and not READ COMMITTED
+        self.silent = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_connection(self.host, self.port)
@@ -171,8 +171,11 @@ class Proxy:
         try:
             back = asyncio.ensure_future(self.answer(up_reader, writer, state, done))
             while data := await reader.read(65536):
+                if self.silent:
+                    continue
                 if self.cut and self.on in data:
-                    if self.cut == "before":
+                    cut, self.cut = self.cut, None
+                    if cut == "before":
                         break
                     state["mute"] = True
                     up_writer.write(data)
@@ -196,6 +199,7 @@ class Proxy:
                 done.set()
                 return
             writer.write(data)
+        writer.close()
 
 
 @asynccontextmanager
@@ -225,7 +229,6 @@ async def test_c42_a_connection_lost_in_commit_is_unknown_and_never_repeated(
         proxy.cut = cut
         with pytest.raises(OutcomeUnknown):
             await through.transaction(counted, 1)
-        proxy.cut = None
         assert counted.runs == 1
         assert await db.read(count) == written, "only reading again tells"
         assert await through.transaction(put, 2) == 2
@@ -236,37 +239,43 @@ async def test_control_c42_the_same_cut_before_commit_is_repeated_and_written_on
 ) -> None:
     counted = Tally(put)
     async with proxied(postgres_url) as (proxy, through):
-        await through.transaction(put, 0)
+        await through.read(count)
         proxy.cut, proxy.on = "after", b"INSERT"
-        task = asyncio.ensure_future(through.transaction(counted, 1))
-        while counted.runs < 2:
-            await asyncio.sleep(0.01)
-        proxy.cut = None
-        assert await task == 1
-        assert await db.read(count) == 2
+        assert await through.transaction(counted, 1) == 1
+        assert counted.runs == 2
+        assert await db.read(count) == 1
 
 
 async def test_c44_a_standby_that_does_not_confirm_makes_the_outcome_unknown(
-    postgres_server: Postgres, db: PostgresDatabase
+    postgres_server: Postgres, postgres_url: str, db: PostgresDatabase
 ) -> None:
     """Committed here and perhaps nowhere else: the server warns, and says COMMIT all the same."""
-
-    def put_hastily(connection: Connection, number: int) -> int:
-        connection.execute(text("SET LOCAL synchronous_commit = on"))
-        connection.execute(text("SET statement_timeout = 300"))
-        return put(connection, number)
-
+    waits = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
     await db.transaction(put, 1)
     postgres_server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    bare = await asyncpg.connect(postgres_url)
     try:
-        postgres_server.execute("SELECT pg_reload_conf()")
+        await bare.execute("SELECT pg_reload_conf()")
         await asyncio.sleep(0.3)
+        task = asyncio.ensure_future(db.transaction(put, 2))
+        while not await bare.fetchval(f"SELECT count(pg_cancel_backend(pid)) {waits}"):
+            await asyncio.sleep(0.02)
         with pytest.raises(OutcomeUnknown, match="warned"):
-            await db.transaction(put_hastily, 2)
+            await task
     finally:
         postgres_server.execute("ALTER SYSTEM RESET synchronous_standby_names")
-        postgres_server.execute("SELECT pg_reload_conf()")
+        await bare.execute("SELECT pg_reload_conf()")
+        await bare.close()
     assert await db.read(count) == 2
+
+
+async def test_closing_does_not_wait_for_a_server_that_fell_silent(postgres_url: str) -> None:
+    async with proxied(postgres_url) as (proxy, through):
+        await asyncio.gather(*(through.read(lambda c: c.scalar(text("SELECT 1"))) for _ in "123"))
+        proxy.silent = True
+        began = time.monotonic()
+        await through.close()
+        assert time.monotonic() - began < 5
 
 
 async def test_a_warning_ahead_of_commit_is_no_doubt(db: PostgresDatabase) -> None:

@@ -229,13 +229,14 @@ async def test_a_crowd_over_the_ceiling_queues_and_everybody_is_served(odd_strip
     limits = replace(QUICK, deadline=4.0, paced_rate=80.0, connections=50)
     served, asked = await burst(odd_stripe, open_to, limits, most_a_second=100, size=200)
     assert served == 200
-    assert asked < 500
+    assert asked < 600
 
 
 async def test_control_without_a_pace_the_crowd_stands_in_its_own_way(odd_stripe, open_to):
     limits = replace(QUICK, deadline=4.0, paced_for=0.0, connections=50)
-    _, asked = await burst(odd_stripe, open_to, limits, most_a_second=100, size=200)
-    assert asked >= 500
+    served, asked = await burst(odd_stripe, open_to, limits, most_a_second=100, size=200)
+    assert served < 150
+    assert asked > 600
 
 
 async def test_who_would_be_served_too_late_is_told_at_once(odd_stripe, open_to):

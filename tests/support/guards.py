@@ -20,13 +20,15 @@ def copy(table: str, where: str = "TRUE", **changes: str) -> str:
     if table == "history":
         names.remove("id")
     values = ", ".join(changes.get(name, name) for name in names)
-    chosen = f"SELECT {values} FROM {table} WHERE {where} ORDER BY 1 LIMIT 1"
-    return f"INSERT INTO {table} ({', '.join(names)}) SELECT * FROM ({chosen}) AS one"
+    into = f"INSERT INTO {table} ({', '.join(names)})"
+    return f"{into} SELECT {values} FROM {table} WHERE {where} ORDER BY {table}.{names[0]} LIMIT 1"
 
 
 PAID = "paid_at IS NOT NULL"
 OPEN = "state = 'open'"
-CREATING = "state = 'creating'"
+CREATING = "id IN (SELECT min(id) FROM attempts WHERE state = 'creating')"
+# A paid command that no other row refers to, so that only a trigger can keep it.
+CHILDLESS = "id = 'childless'"
 NEW_COMMAND = {"id": "'new'", "ref": "'#NEW'", "paid_session_id": "NULL"}
 NEW_ATTEMPT = {
     "id": "'new'", "number": "number + 9", "idempotency_key": "'new'",
@@ -61,7 +63,7 @@ TRIGGERED = {
     ),
     "a_paid_command_is_never_unpaid": _rule("commands", _FROZEN, _UNPAY, "commands_status_moves"),
     "the_paid_session_never_changes": _rule(
-        "commands", _FROZEN, f"UPDATE commands SET paid_session_id = 'cs_other' WHERE {PAID}"
+        "commands", _FROZEN, f"UPDATE commands SET paid_session_id = 'cs_other' WHERE {CHILDLESS}"
     ),
     "a_paid_currency_never_changes": _rule(
         "commands", _FROZEN, f"UPDATE commands SET currency = 'usd' WHERE {PAID}"
@@ -74,7 +76,7 @@ TRIGGERED = {
         "UPDATE commands SET status = 'unpaid' WHERE status = 'expired'",
     ),
     "a_paid_command_is_never_deleted": _rule(
-        "commands", "commands_paid_stay", "DELETE FROM commands WHERE id = 'childless'"
+        "commands", "commands_paid_stay", f"DELETE FROM commands WHERE {CHILDLESS}"
     ),
     "a_payable_command_is_never_deleted": _rule(
         "commands", "commands_live_stay",
@@ -120,7 +122,7 @@ TRIGGERED = {
     )
     for column, value in {
         "id": "'other'",
-        "command_id": f"(SELECT id FROM commands WHERE {PAID})",
+        "command_id": "'childless'",
         "number": "7",
         "idempotency_key": "'other'",
         "livemode": "TRUE",
@@ -158,7 +160,7 @@ TRUNCATED = {
 REPLACED = {
     "a_paid_command_is_never_replaced": _rule(
         "commands", "commands_paid_stay",
-        copy("commands", "id = 'childless'").replace("INSERT", "INSERT OR REPLACE"),
+        copy("commands", CHILDLESS).replace("INSERT", "INSERT OR REPLACE"),
     ),
     "a_line_of_history_is_never_replaced": _rule(
         "history", "history_stays",
@@ -170,7 +172,8 @@ CHECKED = {
     "stock": _rule("products", "ck_products_stock", "UPDATE products SET stock = -1"),
     "price": _rule("prices", "ck_prices_amount", "UPDATE prices SET amount_minor = -1"),
     "status": _rule(
-        "commands", "ck_commands_status", copy("commands", status="'lost'", **NEW_COMMAND)
+        "commands", "ck_commands_status",
+        copy("commands", f"NOT ({PAID})", status="'lost'", **NEW_COMMAND),
     ),
     "paid_without_snapshot": _rule(
         "commands", "ck_commands_paid_has_snapshot",
@@ -224,7 +227,9 @@ CHECKED = {
 }  # fmt: skip
 
 INDEXED = {
-    "one_default_price": _rule("prices", "one_default_price", "UPDATE prices SET is_default = TRUE"),
+    "one_default_price": _rule(
+        "prices", "one_default_price", "UPDATE prices SET is_default = TRUE"
+    ),
     "one_live_attempt_beside_an_open_one": _rule(
         "attempts", "one_live_attempt", copy("attempts", OPEN, **NEW_ATTEMPT)
     ),
@@ -240,7 +245,10 @@ INDEXED = {
 CLOSED_ATTEMPT = NEW_ATTEMPT | {"state": "'closed'"}
 UNIQUE = {
     "module_type": _rule("modules", "uq_modules_type", copy("modules", id="'new'")),
-    "ref": _rule("commands", "uq_commands_ref", copy("commands", **_without(NEW_COMMAND, "ref"))),
+    "ref": _rule(
+        "commands", "uq_commands_ref",
+        copy("commands", f"NOT ({PAID})", **_without(NEW_COMMAND, "ref")),
+    ),
     "paid_session": _rule(
         "commands", "uq_commands_paid_session_id",
         copy("commands", PAID, **_without(NEW_COMMAND, "paid_session_id")),
@@ -327,6 +335,6 @@ REFERRING = {
     ),
 }  # fmt: skip
 
-CHILDLESS = copy(
-    "commands", PAID, **NEW_COMMAND | {"id": "'childless'", "paid_session_id": "'cs_childless'"}
-)  # fmt: skip
+ADD_CHILDLESS = copy(
+    "commands", PAID, id="'childless'", ref="'#CHILD'", paid_session_id="'cs_childless'"
+)

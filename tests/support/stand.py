@@ -95,7 +95,7 @@ def receiving() -> Iterator[Callable[[], Receiver]]:
 
             server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
             server.daemon_threads = True
-            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
             thread.start()
             stack.callback(server.server_close)
             stack.callback(server.shutdown)

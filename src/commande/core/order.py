@@ -20,13 +20,21 @@ class Order:
     locale: str
 
     def fingerprint(self) -> str:
-        """SHA-256 of everything that was asked: the same order twice is a double click."""
-        asked = [
+        """SHA-256 of cart, customer and appointment: the same twice is a double click."""
+        return _digest(self._asked())
+
+    def digest(self) -> str:
+        """SHA-256 of everything that was sent: another one under the same key is a conflict."""
+        return _digest([*self._asked(), self.note, self.locale])
+
+    def _asked(self) -> list[object]:
+        return [
             [[line.product_id, line.quantity, line.type] for line in self.cart],
             self.customer.to_dict(),
             self.appointment_at.astimezone(UTC).isoformat(),
-            self.note,
-            self.locale,
         ]
-        text = json.dumps(asked, sort_keys=True, ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest(content: list[object]) -> str:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

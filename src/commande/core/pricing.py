@@ -110,11 +110,28 @@ def quote(lines: list[PricedLine], currency: str) -> Quote:
 def adopt_total(ours: Quote, stripe_total_minor: int) -> Quote | None:
     """Our quote with Stripe's total, where the difference can only be the rounding of tax.
 
-    Inclusive prices leave nothing to round. With tax on top, Stripe rounds per line or per rate by
-    a setting of the account: up to one minor unit per rate is believed and laid on the tax of that
-    rate's largest lines. Anything else returns None: the session must not be paid.
+    Inclusive prices leave nothing to round. With tax on top, Stripe rounds per line (as we do) or
+    once per rate, by a setting of the account: a total within one minor unit per rate of either is
+    believed. Anything else returns None: the session must not be paid.
     """
-    difference = stripe_total_minor - ours.total_minor
+    return _nudge(ours, stripe_total_minor) or _nudge(_round_per_rate(ours), stripe_total_minor)
+
+
+def _round_per_rate(ours: Quote) -> Quote:
+    """The quote with tax on top rounded once per rate, shared out over the rate's lines."""
+    lines = list(ours.lines)
+    for rate in {line.rate for line in lines if line.rate and not line.rate.inclusive}:
+        indices = [index for index, line in enumerate(lines) if line.rate == rate]
+        amounts = [lines[index].amount_minor for index in indices]
+        shares = money.split(tax_of(sum(amounts), rate), amounts)
+        for index, share in zip(indices, shares, strict=True):
+            lines[index] = replace(lines[index], tax_minor=share)
+    return Quote(ours.currency, tuple(lines))
+
+
+def _nudge(ours: Quote, total_minor: int) -> Quote | None:
+    """The quote with that total, moving each rate's tax on top by one minor unit at most."""
+    difference = total_minor - ours.total_minor
     if difference == 0:
         return ours
     step = 1 if difference > 0 else -1

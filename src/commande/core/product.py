@@ -1,7 +1,6 @@
 """Products and their prices, and the reading of catalogue files."""
 
 import csv
-import io
 import json
 import re
 from collections.abc import Iterable
@@ -93,7 +92,7 @@ def _no_constant(name: str) -> None:
 
 
 def _from_csv(text: str) -> list[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    reader = csv.DictReader(text.removeprefix("\ufeff").splitlines(keepends=True))
     try:
         columns, lines = set(reader.fieldnames or ()), list(reader)
     except csv.Error as error:

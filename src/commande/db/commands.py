@@ -114,12 +114,15 @@ def _filtered(query: Select[Any], state: str | None, search: str | None) -> Sele
     if search:
         # JSON as text: good enough for a name or an address, and the same on both databases.
         text = f"%{search.lower().replace('%', '')}%"
-        customer = func.lower(cast(commands.c.customer, String))
+        customer = cast(commands.c.customer, String)
         query = query.where(
             or_(
                 func.lower(commands.c.ref).like(text),
                 commands.c.id == search.lower(),
-                customer.like(text),
+                func.lower(customer).like(text),
+                # SQLite lowers no accents: Élodie is found as she wrote herself, too.
+                customer.like(f"%{search.title().replace('%', '')}%"),
+                customer.like(f"%{search.replace('%', '')}%"),
             )
         )
     return query

@@ -68,11 +68,13 @@ def store_event(conn: Connection, event: StoredEvent, state: str, now: datetime)
     if insert_once(conn, events, row):
         return True
     if event.source == "webhook":
-        match = events.c.stripe_event_id == event.id
-        conn.execute(update(events).where(match).values(deliveries=events.c.deliveries + 1))
+        # The line first: it waits for a command that is being settled, and who settles it wants
+        # the event's row next.
         if event.command_id is not None and _exists(conn, event.command_id):
             record(conn, event.command_id, now, "event_repeated", "webhook", once=event.id,
                    type=event.type)  # fmt: skip
+        match = events.c.stripe_event_id == event.id
+        conn.execute(update(events).where(match).values(deliveries=events.c.deliveries + 1))
     return False
 
 
@@ -111,7 +113,10 @@ def finish_event(conn: Connection, event_id: str, state: str, now: datetime) -> 
 
 
 def delay_event(conn: Connection, event: StoredEvent, error: str, now: datetime) -> bool:
-    """Try again later; after the last try the event is dead, shown, and True is returned."""
+    """Try again later; after the last try the event is dead, shown, and True is returned.
+
+    An event that another worker handled meanwhile stays handled.
+    """
     tries = event.tries + 1
     dead = tries >= MAX_TRIES
     values = {
@@ -120,7 +125,8 @@ def delay_event(conn: Connection, event: StoredEvent, error: str, now: datetime)
         "last_error": error[:200],
     }
     match = (events.c.stripe_event_id == event.id) & (events.c.state == "pending")
-    conn.execute(update(events).where(match).values(values))
+    if conn.execute(update(events).where(match).values(values)).rowcount == 0:
+        return False
     if dead and event.command_id is not None and _exists(conn, event.command_id):
         change = update(commands).where(commands.c.id == event.command_id)
         conn.execute(change.values(attention="event_failed", updated_at=now))

@@ -28,7 +28,7 @@ from commande.db.attempts import (
     list_attempts,
 )
 from commande.db.catalogue import known_tax_rates, price_cart
-from commande.db.commands import find_command, lock_command, ref_is_taken
+from commande.db.commands import lock_command, ref_is_taken
 from commande.db.journal import record
 from commande.db.modules import COMMANDS, find_module
 from commande.db.sql import insert_once
@@ -142,7 +142,8 @@ def _take_claim(conn: Connection, claim: Claim, ticket: Ticket) -> Opening | Non
     held = conn.execute(select(idempotency_keys).where(match).with_for_update()).one()
     if held.body_hash != claim.body_hash:
         raise IdempotencyConflict("This Idempotency-Key was used with another body.")
-    command = find_command(conn, held.command_id)
+    # Locked: clean-up's fence may be going up before the command that gets another attempt here.
+    command = lock_command(conn, held.command_id)
     if command is not None and (claim.from_caller or _is_double_click(command, ticket.now)):
         attempts = list_attempts(conn, command.id)
         if attempts[0].live or attempts[0].url or command.status is not Status.UNPAID:
@@ -249,7 +250,7 @@ def plan_retry(
         raise AlreadyPaid("This command is paid.")
     if command.status is Status.PROCESSING:
         raise PaymentProcessing("A payment of this command is under way.")
-    if command.status is not Status.UNPAID:
+    if command.status is not Status.UNPAID or command.customer is None:
         raise CommandExpired("This command was closed. Please order again.")
     last = list_attempts(conn, command_id)[0]
     cart = [CartLine(line["product_id"], line["quantity"], line["type"]) for line in command.cart]

@@ -73,8 +73,7 @@ def delay_message(conn: Connection, message: Message, error: str, now: datetime)
         "last_error": error[:200],
     }
     match = (messages.c.key == message.key) & (messages.c.state == "pending")
-    conn.execute(update(messages).where(match).values(values))
-    if dead:
+    if conn.execute(update(messages).where(match).values(values)).rowcount and dead:
         record(conn, message.command_id, now, "mail_failed", "worker", once=message.key,
                letter=message.kind)  # fmt: skip
 

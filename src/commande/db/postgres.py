@@ -174,7 +174,7 @@ def _commit(connection: TransactionConnection, fn: Callable[..., Any]) -> None:
     except Exception as error:
         if refused(error):
             raise
-        raise OutcomeUnknown("The connection was lost during COMMIT.") from error
+        raise OutcomeUnknown("The server did not answer COMMIT.") from error
     if session.doubt:
         # A standby did not confirm in time: committed here, and gone if this server is lost
         # now. Or the function ended the transaction with SQL of its own.

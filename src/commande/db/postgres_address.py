@@ -14,6 +14,7 @@ LOCK_MS = 8_000
 IDLE_MS = 15_000
 # Only for a server that fell silent: above what it needs to notice its own limits.
 SILENCE_S = 12.0
+GOODBYE_S = 0.5
 
 _NEXT_HOST = (
     OSError,
@@ -33,6 +34,10 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.doubt = False
         self.add_log_listener(_notice)
+
+    async def close(self, *, timeout: float | None = GOODBYE_S) -> None:  # noqa: ASYNC109
+        """Say goodbye, but not for long: SQLAlchemy closes one after the other."""
+        await super().close(timeout=timeout)
 
 
 class Hosts:

@@ -239,7 +239,10 @@ _WRITERS = {
 def _finish_attempt(conn: Connection, case: _Case) -> None:
     """Move the attempt where the decision says; a settled one is never asked about again."""
     attempt, state = case.attempt, case.decision.attempt
-    check_at = attempt.check_at if case.decision.action is Action.PROCESSING else None
+    check_at = None
+    if case.decision.action is Action.PROCESSING:
+        # An attempt believed dead was asked about no more; its money is on the way after all.
+        check_at = attempt.check_at or case.now
     if state is not None and state is not attempt.state:
         close_attempt(conn, attempt, state, case.now, check_at=check_at)
     elif attempt.check_at != check_at:

@@ -66,7 +66,7 @@ async def open_checkout(shop: Shop, order: Order, idempotency_key: str | None = 
     if order.appointment_at <= ticket.now:
         detail = "The appointment must lie in the future."
         raise InputInvalid(FieldError("appointment", "in_the_past", detail))
-    claim = _claim(order, idempotency_key)
+    claim = make_claim(order, idempotency_key)
     found = await shop.db.transaction(opening.open_command, order, ticket, claim)
     return await _hand_out(shop, found)
 
@@ -193,7 +193,12 @@ async def _know_tax_rates(shop: Shop, found: Opening) -> dict[str, str]:
     for key in tax_rate_keys(found.attempt.parameters):
         if key not in found.rates:
             idempotency_key = f"commande-tax-{key}-{shop.seal.label('tax', key)}"
-            made[key] = await shop.stripe.create_tax_rate(TaxRate.from_key(key), idempotency_key)
+            try:
+                rate = TaxRate.from_key(key)
+                made[key] = await shop.stripe.create_tax_rate(rate, idempotency_key)
+            except StripeUnavailable as error:
+                # Whatever became of the rate: of the session Stripe knows nothing yet.
+                raise StripeUnavailable(error.detail, retry_after=error.retry_after) from error
     if not made:
         return found.rates
     known = await shop.db.transaction(remember_tax_rates, made, livemode, shop.clock.now())
@@ -238,14 +243,14 @@ async def _refuse_session(shop: Shop, attempt: Attempt, report: PaymentReport) -
     )
 
 
-def _claim(order: Order, idempotency_key: str | None) -> Claim:
+def make_claim(order: Order, idempotency_key: str | None) -> Claim:
     """What makes a repeat recognisable: the caller's key, or the order itself."""
-    fingerprint = order.fingerprint()
     if idempotency_key is None:
+        fingerprint = order.fingerprint()
         own = hashlib.sha256(f"order:{fingerprint}".encode()).hexdigest()
         return Claim(own, fingerprint, from_caller=False)
     key = hashlib.sha256(f"key:{idempotency_key}".encode(errors="replace")).hexdigest()
-    return Claim(key, fingerprint, from_caller=True)
+    return Claim(key, order.digest(), from_caller=True)
 
 
 def make_ticket(shop: Shop) -> Ticket:

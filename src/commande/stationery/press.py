@@ -25,7 +25,7 @@ class Voice:
     zone: tzinfo
     texts: Mapping[str, str]
 
-    def say(self, key: str, **facts: object) -> str:
+    def say(self, key: str, /, **facts: object) -> str:
         """The text of that key with its braces filled in. Raises KeyError for an unknown key."""
         return self.texts[key].format(**facts)
 
@@ -33,7 +33,7 @@ class Voice:
         """Whether there is such a text."""
         return key in self.texts
 
-    def many(self, key: str, count: int, **facts: object) -> str:
+    def many(self, key: str, count: int, /, **facts: object) -> str:
         """``key.one`` or ``key.other``: French counts 0 and 1 as one, English only 1."""
         one = count < 2 if self.locale == "fr" else count == 1
         number = form.number(count, self.locale)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from commande.core.command import ATTENTION
 from commande.db.journal import Fact
 from commande.stationery.press import Voice
+from commande.stationery.wording import ATTENTION
 
 # Money and openings get a filled dot, what somebody should know a square (mock-ups, rule 4).
 KEY: Final = frozenset({"opened", "paid", "refunded"})
@@ -61,7 +61,7 @@ def _tell(fact: Fact, voice: Voice, currency: str, *, customer: bool) -> Line:
         title=_title(fact.kind, said, voice, customer=customer),
         source=voice.say(source) if voice.knows(source) else fact.source,
         more="" if customer else _more(fact, said, voice),
-        code=str(fact.detail.get("session") or ""),
+        code="" if customer else str(fact.detail.get("session") or ""),
         mark="key" if fact.kind in KEY else "odd" if fact.kind in ODD else "",
     )
 

@@ -1,0 +1,236 @@
+"""The watch: looks over the shop's shoulder after every transaction and cries out at once.
+
+Triggers in the world's own copy of the database write down what every transaction changed, whoever
+made it; each line is compared with what the stand-in for Stripe knows to be true at that moment.
+"""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from commande.core.command import SETTLED
+from commande.core.letter import Letter
+from commande.flows.checkout import Opened
+
+if TYPE_CHECKING:
+    from commande.simulation.world import World
+
+_TABLE: Final = """
+    CREATE TABLE watched (
+        seq INTEGER PRIMARY KEY, what TEXT NOT NULL, id TEXT NOT NULL,
+        one TEXT, two TEXT, three TEXT, four TEXT)
+"""
+_SAW: Final = "INSERT INTO watched (what, id, one, two, three, four) VALUES"
+TRIGGERS: Final = (
+    _TABLE,
+    f"""CREATE TRIGGER watch_commands AFTER UPDATE OF status, snapshot, paid_session_id
+        ON commands FOR EACH ROW WHEN OLD.status <> NEW.status OR OLD.snapshot IS NOT NEW.snapshot
+        OR OLD.paid_session_id IS NOT NEW.paid_session_id
+        BEGIN {_SAW} ('command', NEW.id, OLD.status, NEW.status, NEW.paid_session_id,
+        OLD.snapshot IS NOT NULL AND (OLD.snapshot IS NOT NEW.snapshot
+        OR OLD.paid_session_id IS NOT NEW.paid_session_id)); END""",
+    f"""CREATE TRIGGER watch_deletes AFTER DELETE ON commands FOR EACH ROW
+        BEGIN {_SAW} ('deleted', OLD.id, OLD.status, NULL, NULL, NULL); END""",
+    f"""CREATE TRIGGER watch_payments AFTER INSERT ON payments FOR EACH ROW
+        BEGIN {_SAW} ('payment', NEW.stripe_session_id, NEW.command_id, NEW.outcome,
+        NEW.amount_minor, NEW.currency); END""",
+    f"""CREATE TRIGGER watch_letters AFTER INSERT ON messages FOR EACH ROW
+        BEGIN {_SAW} ('letter', NEW.key, NEW.kind, NEW.command_id, NULL, NULL); END""",
+    f"""CREATE TRIGGER watch_events AFTER UPDATE OF state, last_error ON events FOR EACH ROW
+        BEGIN {_SAW} ('event', NEW.stripe_event_id, NEW.state, NEW.last_error, NEW.type,
+        NEW.stripe_session_id); END""",
+    f"""CREATE TRIGGER watch_facts AFTER INSERT ON history FOR EACH ROW
+        BEGIN {_SAW} ('fact', NEW.command_id, NEW.kind, NEW.source, NULL, NULL); END""",
+)
+_NEWS: Final = "SELECT seq, what, id, one, two, three, four FROM watched WHERE seq > ?"
+_PAID: Final = "SELECT snapshot, currency FROM commands WHERE id = ?"
+_MONEY: Final = frozenset(SETTLED)
+# What a line of the history shows to have happened.
+_FACTS: Final = {
+    "paid_after_expiry": "C25",
+    "paid_twice": "C28",
+    "price_moved": "C29",
+    "session_adopted": "C7",
+    "payment_processing": "C20",
+    "payment_failed": "C21",
+    "disputed": "C33",
+    "event_failed": "C51",
+}
+# Errors that a delayed event may name: facts of ours. Anything else is a defect that was hidden.
+_EXPECTED: Final = frozenset(
+    {
+        "stripe_unavailable", "stripe_refused", "stripe_object_missing", "session_invalid",
+        "database_busy", "outcome_unknown",
+    }
+)  # fmt: skip
+
+
+class Violation(Exception):
+    """An invariant does not hold."""
+
+    def __init__(self, invariant: str, fact: str, command_id: str | None = None) -> None:
+        super().__init__(f"{invariant}: {fact}")
+        self.invariant, self.fact, self.command_id = invariant, fact, command_id
+
+
+class Watch:
+    """What was seen so far in one world."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._driver = world.driver
+        self._seen = 0
+        self._changes = -1
+        self.made: dict[str, str] = {}
+        """Sessions that we made at Stripe, with their command."""
+        self.sessions: dict[str, list[str]] = {}
+        """Commands with the sessions made for them."""
+        self.handed: set[str] = set()
+        """Sessions whose address left the server."""
+        self.letters: Counter[str] = Counter()
+        """Message-IDs that were handed to the mail server."""
+        self.paid_by_event: set[str] = set()
+        self.violations: list[Violation] = []
+
+    def cry(self, invariant: str, fact: str, command_id: str | None = None) -> None:
+        """Write a violation down; the world ends at the next step."""
+        violation = Violation(invariant, fact, command_id)
+        self._world.scheduler.note(f"VIOLATION {violation}")
+        self.violations.append(violation)
+
+    def truth(self, session_id: str | None) -> dict[str, Any]:
+        """The session as the stand-in knows it."""
+        return self._world.engine.state.get("session", session_id or "") or {}
+
+    # -- what leaves and enters ----------------------------------------------------------------
+
+    def session_made(self, session: dict[str, Any]) -> None:
+        """A request of ours made a session at Stripe, whether we heard of it or not."""
+        command_id = session["metadata"].get("command_id", "")
+        self.made[session["id"]] = command_id
+        self.sessions.setdefault(command_id, []).append(session["id"])
+
+    def handed_out(self, opened: Opened) -> None:
+        """An address leaves the server: I4, I7 and I11 must hold at this moment."""
+        session_id = opened.url.rsplit("/", 1)[-1]
+        self.handed.add(session_id)
+        query = "SELECT state, command_id, amount_minor FROM attempts WHERE stripe_session_id = ?"
+        row = self._driver.execute(query, (session_id,)).fetchone()
+        if row is None or row[1] != opened.command_id:
+            self.cry("I11", "an address left the server, and its session is in no row of ours",
+                     opened.command_id)  # fmt: skip
+        elif row[0] == "creating":
+            self.cry("I11", "an address left the server before its attempt was open",
+                     opened.command_id)  # fmt: skip
+        elif row[2] != self.truth(session_id).get("amount_total"):
+            self.cry("I2", "an address left the server with another total than frozen",
+                     opened.command_id)  # fmt: skip
+        payable = [
+            made for made in self.sessions.get(opened.command_id, ())
+            if made in self.handed and self.truth(made).get("status") == "open"
+        ]  # fmt: skip
+        if len(payable) > 1:
+            self.cry("I4", f"{len(payable)} sessions of one command can be paid", opened.command_id)
+
+    def letter_sent(self, letter: Letter) -> None:
+        """A letter reaches the mail server: its cause must be committed."""
+        self.letters[letter.message_id] += 1
+        kind, _, rest = letter.message_id.partition(".")
+        if kind == "paid":
+            command_id = rest.partition("@")[0].removeprefix("paid.")
+            query = "SELECT paid_at FROM commands WHERE id = ?"
+            row = self._driver.execute(query, (command_id,)).fetchone()
+            if row is None or row[0] is None:
+                self.cry("I6", "a confirmation was sent for a command that is not paid", command_id)
+
+    # -- what every transaction changed --------------------------------------------------------
+
+    def look(self, function: str) -> None:
+        """Compare what the last transaction changed with the truth."""
+        changes = self._driver.total_changes
+        if changes == self._changes:
+            return
+        self._changes = changes
+        self._world.stir()
+        for seq, what, id_, *cells in self._driver.execute(_NEWS, (self._seen,)).fetchall():
+            self._seen = seq
+            self._world.scheduler.note(f"{what} {id_} {cells[0]} {cells[1]}")
+            getattr(self, f"_{what}")(id_, *cells, function)
+
+    def _command(
+        self, id_: str, old: str, new: str, session: str | None, rewritten: str, function: str
+    ) -> None:
+        if rewritten == "1":
+            self.cry("I5", f"{function} changed what a paid command was paid for", id_)
+        if old in _MONEY and new not in _MONEY:
+            self.cry("I5", f"{function} moved a paid command to {new}", id_)
+        elif new in _MONEY and old not in _MONEY:
+            self._check_paid(id_, session)
+        elif new == "expired":
+            self._check_tombstone(id_, function)
+
+    def _check_paid(self, id_: str, session_id: str | None) -> None:
+        truth = self.truth(session_id)
+        if self.made.get(session_id or "") != id_:
+            self.cry("I7", "a command was paid by a session that was not made for it", id_)
+        elif truth["payment_status"] != "paid":
+            self.cry("I2", "a command was paid by a session that Stripe calls unpaid", id_)
+        text, currency = self._driver.execute(_PAID, (id_,)).fetchone()
+        snapshot = orjson.loads(text)
+        charged = (truth.get("amount_total"), truth.get("currency"))
+        if (snapshot["total_minor"], currency) != charged:
+            self.cry("I2", f"the snapshot says {snapshot['total_minor']}, charged was {charged[0]}",
+                     id_)  # fmt: skip
+        lines = self._world.engine.state.rows["checkout"].get(session_id or "", {}).get("lines", ())
+        frozen = [(line["unit_minor"], line["quantity"]) for line in snapshot["lines"]]
+        if frozen != [(line["price"]["unit_amount"], line["quantity"]) for line in lines]:
+            self.cry("I5", "the snapshot's lines are not those that were charged", id_)
+
+    def _check_tombstone(self, id_: str, function: str) -> None:
+        for session_id in self.sessions.get(id_, ()):
+            truth = self.truth(session_id)
+            paid = truth["payment_status"] == "paid" or self._world.is_processing(truth)
+            payable = truth["status"] == "open" and session_id in self.handed
+            if paid or payable:
+                what = "was paid" if paid else "can be paid"
+                self.cry("I9", f"{function} buried a command while a session of it {what}", id_)
+
+    def _deleted(self, id_: str, *_cells: Any) -> None:
+        self.cry("I9", "a command was deleted", id_)
+
+    def _payment(
+        self, session: str, command: str, outcome: str, amount: str, _currency: str, function: str
+    ) -> None:
+        truth = self.truth(session)
+        if session not in self.made:
+            self.cry("I7", f"{function} recorded the payment of a session that is not ours", command)
+        elif self.made[session] != command:
+            self.cry("I3", f"{function} gave a payment to another command", command)
+        elif outcome == "applied" and int(amount) != truth["amount_total"]:
+            self.cry("I2", "the payment's amount is not what Stripe charged", command)
+
+    def _letter(self, _key: str, kind: str, command: str, *_rest: Any) -> None:
+        if kind != "paid":
+            return
+        query = "SELECT count(*) FROM messages WHERE kind = 'paid' AND command_id = ?"
+        if self._driver.execute(query, (command,)).fetchone()[0] > 1:
+            self.cry("I6", "a second confirmation was queued", command)
+        query = "SELECT paid_at FROM commands WHERE id = ?"
+        if self._driver.execute(query, (command,)).fetchone()[0] is None:
+            self.cry("I6", "a confirmation was queued for a command that is not paid", command)
+
+    def _event(
+        self, id_: str, state: str, error: str | None, kind: str, session: str, _function: str
+    ) -> None:
+        if error is not None and error not in _EXPECTED:
+            self.cry("I0", f"handling {kind} ended in a {error}")
+        if state == "done" and session is not None:
+            self._world.points.event_done(id_, kind, session)
+
+    def _fact(self, command: str, kind: str, source: str, *_rest: Any) -> None:
+        point = _FACTS.get(kind)
+        if point is not None:
+            self._world.reach(point)
+        if kind == "paid":
+            self._world.points.paid(command, source)

@@ -1,0 +1,47 @@
+"""The storefront: everything that a customer sees in a browser, without and with JavaScript."""
+
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter
+
+from commande.shop import Shop
+from commande.stationery import Press, answer_static
+from commande.stationery.visit import Room, as_endpoint, content_policy
+from commande.web.pages.cancelled import resume_or_cancel, show_cancelled
+from commande.web.pages.cart import change_cart, show_cart
+from commande.web.pages.checkout import order, show_checkout
+from commande.web.pages.finished import confirm_return, show_finished
+from commande.web.pages.shelf import show_shelf
+from commande.web.pages.wording import TEXTS
+
+_TEMPLATES: Final = Path(__file__).parents[1] / "templates"
+_PAGES: Final = (
+    ("/", "GET", show_shelf),
+    ("/panier", "GET", show_cart),
+    ("/panier", "POST", change_cart),
+    ("/commande", "GET", show_checkout),
+    ("/commande", "POST", order),
+    ("/commande/terminee", "GET", show_finished),
+    ("/commande/terminee", "POST", confirm_return),
+    ("/commande/annulee", "GET", show_cancelled),
+    ("/commande/annulee", "POST", resume_or_cancel),
+)
+
+
+def storefront(shop: Shop) -> APIRouter:
+    """The pages and their static files, wherever the application is mounted.
+
+    A GET (and a HEAD) never changes anything but the browser's own cookies.
+    """
+    settings = shop.settings
+    room = Room(
+        settings, Press(_TEMPLATES, TEXTS, settings.zone), "/static/", content_policy(settings)
+    )
+    router = APIRouter()
+    for path, method, page in _PAGES:
+        endpoint = as_endpoint(room, partial(page, shop))
+        router.add_route(path, endpoint, methods=[method], include_in_schema=False)
+    router.add_route("/static/{name:path}", answer_static, include_in_schema=False)
+    return router
