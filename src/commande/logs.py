@@ -90,7 +90,7 @@ def _take_over(out: TextIO, level: int, render: Processor) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_from_elsewhere, *_COMMON],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            processors=[render],
         )
     )
     root = logging.getLogger()

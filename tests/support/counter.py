@@ -13,9 +13,10 @@ from commande.core.cart import CartLine
 from commande.core.customer import Customer
 from commande.core.order import Order
 from commande.core.payment import PaymentReport, PaymentState
+from commande.core.product import Price, Product
 from commande.db import Database, open_database, tables
 from commande.db.attempts import Attempt
-from commande.db.catalogue import Price, Product, upsert_products
+from commande.db.catalogue import upsert_products
 from commande.db.inbox import StoredEvent, store_event
 from commande.db.modules import add_module
 from commande.db.opening import Claim, Opening, Ticket, mark_open, open_command, plan_retry
@@ -115,7 +116,8 @@ def says(
 
 def paid(conn: Connection, **changes: Any) -> Settled:
     """A command that is paid a minute later."""
-    return apply_report(conn, says(opened(conn, **changes).attempt), "webhook", later(minutes=1))
+    report, now = says(opened(conn, **changes).attempt), later(minutes=1)
+    return apply_report(conn, report, "webhook", now, as_of=now)
 
 
 def every_kind_of_row(conn: Connection) -> None:

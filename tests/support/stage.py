@@ -38,6 +38,7 @@ from commande.ids import Ids
 from commande.sandbox import create_sandbox
 from commande.settings import load_settings
 from commande.shop import Shop, close_shop, open_shop
+from tests.support.invariants import find_breaches
 
 SECRET = "whsec_stage"
 BOUQUET = "507f1f77bcf86cd799439011"
@@ -90,18 +91,18 @@ class Stage:
 
     def __init__(self, shop: Shop, stripe_url: str, clock: MovableClock, mail: Letterbox) -> None:
         self.shop, self.stripe_url, self.clock, self.mail = shop, stripe_url, clock, mail
-        self._others: list[Shop] = []
+        self.others: list[Shop] = []
 
     def another_process(self) -> Shop:
         """A second process of the same shop: connections, ids and gateway of its own."""
         other = replace(
             open_shop(self.shop.settings), clock=self.clock, mail=self.mail, ids=Ids()
         )
-        self._others.append(other)
+        self.others.append(other)
         return other
 
     async def close(self) -> None:
-        for shop in (*self._others, self.shop):
+        for shop in (*self.others, self.shop):
             await close_shop(shop)
 
     # what customers do
@@ -144,9 +145,10 @@ class Stage:
     async def stripe_get(self, path: str) -> Any:
         return await asyncio.to_thread(self._request, path, None)
 
-    def _request(self, path: str, body: dict[str, Any] | None) -> Any:
+    def _request(self, path: str, body: dict[str, Any] | None, method: str | None = None) -> Any:
         request = urllib.request.Request(
             self.stripe_url + path,
+            method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={
                 "Content-Type": "application/json",
@@ -164,19 +166,24 @@ class Stage:
         answer = await self.control("faults", {"kind": kind} | how)
         assert "error" not in answer, answer
 
+    async def recover(self) -> None:
+        """All trouble is over."""
+        await asyncio.to_thread(self._request, "/sandbox-control/faults", None, "DELETE")
+
+    async def refund(self, opened: Opened, amount: int | None = None) -> Any:
+        """Somebody refunds in Stripe's dashboard; all of it when no amount is said."""
+        body = {"payment_intent": (await self.session(opened))["payment_intent"]}
+        refunded = await self.control("refunds", body | ({"amount": amount} if amount else {}))
+        assert "error" not in refunded, refunded
+        return refunded
+
     async def calls(self, operation: str = "") -> int:
         """How many requests the stand-in got since the last ``forget_calls``."""
         listed = await self.control("requests")
         return sum(1 for r in listed["requests"] if operation in f"{r['method']} {r['path']}")
 
     async def forget_calls(self) -> None:
-        def forget() -> None:
-            request = urllib.request.Request(
-                self.stripe_url + "/sandbox-control/requests", method="DELETE"
-            )
-            urllib.request.urlopen(request, timeout=20).close()
-
-        await asyncio.to_thread(forget)
+        await asyncio.to_thread(self._request, "/sandbox-control/requests", None, "DELETE")
 
     async def sessions(self) -> list[Any]:
         return (await self.stripe_get("/v1/checkout/sessions?limit=100"))["data"]
@@ -229,6 +236,11 @@ class Stage:
     async def rows(self, table: Table) -> list[Any]:
         """Every row of a table."""
         return await self.shop.db.read(_rows, table)
+
+    async def breaches(self, *only: str) -> list[str]:
+        """The invariants that do not hold; all but the named ones are left out."""
+        wanted = frozenset(only) or None
+        return await find_breaches(self.shop.db, self.stripe_url, only=wanted)
 
     async def sql(self, statement: str, **values: Any) -> None:
         """Spoil something on purpose."""

@@ -40,7 +40,7 @@ def doctor(as_json: JsonOption = False) -> None:
     """Look at keys, database, module, webhook, worker and Stripe; say the mend of what is wrong."""
     try:
         settings = read_settings()
-        findings = with_shop(_examine, settings)
+        findings = with_shop(_examine, settings, migrated=False)
     except SettingInvalid as error:
         findings = [Finding("settings", "bad", error.detail)]
     if as_json:

@@ -3,7 +3,6 @@
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from commande.cli import catalogue, commands, demo, doctor, modules, sandbox, serve, setup, upkeep
@@ -53,20 +52,10 @@ app.command("doctor")(doctor.doctor)
 def main() -> None:
     """Run a verb; what the shop's rules refuse ends in one line, never in a traceback."""
     try:
-        app(standalone_mode=False)
+        app()
     except CommandeError as error:
-        code = fail(error.detail).exit_code
-    except click.exceptions.Abort:
-        code = 130
-    except click.ClickException as error:
-        error.show()
-        code = Exit.WRONG
-    except typer.Exit as error:
-        code = error.exit_code
-    except KeyboardInterrupt:
-        code = 130
+        sys.exit(fail(error.detail).exit_code)
     except BrokenPipeError:
-        code = 0
-    else:
-        code = Exit.OK
-    sys.exit(code)
+        # Somebody read enough: ``commande commands list | head``.
+        sys.stderr.close()
+        sys.exit(Exit.OK)

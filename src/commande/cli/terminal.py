@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from commande.db.schema import pending_migrations
 from commande.logs import configure_logs
 from commande.settings import Settings, load_settings
 from commande.shop import Shop, close_shop, open_shop
@@ -46,16 +47,26 @@ def fail(message: str, code: Exit = Exit.WRONG) -> typer.Exit:
 def read_settings(**overrides: Any) -> Settings:
     """Settings for a verb; logs stay quiet so that the output is the answer."""
     settings = load_settings(**overrides)
-    configure_logs(settings.log_format, "warning")
+    configure_logs(settings.log_format, "error")
     return settings
 
 
-def with_shop(work: Callable[[Shop], Awaitable[R]], settings: Settings | None = None) -> R:
-    """Open the shop, run the work, close it. Raises SettingInvalid and what the work raises."""
+def with_shop(
+    work: Callable[[Shop], Awaitable[R]],
+    settings: Settings | None = None,
+    *,
+    migrated: bool = True,
+) -> R:
+    """Open the shop, run the work, close it; ``migrated`` wants the tables up to date first.
+
+    Raises SettingInvalid and what the work raises.
+    """
 
     async def run() -> R:
         shop = open_shop(settings or read_settings())
         try:
+            if migrated and await shop.db.read(pending_migrations):
+                raise fail("The database is not up to date. Run “commande migrate” first.")
             return await work(shop)
         finally:
             await close_shop(shop)

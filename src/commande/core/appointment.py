@@ -53,8 +53,9 @@ def read_hours(settings: dict[str, Any]) -> Hours:
     times = tuple(sorted({at for text in _texts(given, "times") if (at := _time(text))}))
     closed = frozenset(WEEKDAYS.index(day) for day in _texts(given, "closed") if day in WEEKDAYS)
     days = given.get("days")
-    usable = isinstance(days, int) and not isinstance(days, bool) and 1 <= days <= 28
-    return Hours(times or _TIMES, closed, days if usable else _DAYS)
+    if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= 28:
+        days = _DAYS
+    return Hours(times or _TIMES, closed, days)
 
 
 def offer_days(hours: Hours, now: datetime, zone: tzinfo) -> list[Day]:

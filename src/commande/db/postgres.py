@@ -29,10 +29,9 @@ from commande.db.postgres_address import Hosts, Session
 from commande.db.postgres_errors import Verdict, driver_error, judge, refused
 from commande.errors import DatabaseBusy, OutcomeUnknown
 
-# Ten sessions keep two cores busy; more would mostly wait for each other's locks.
-POOL_SIZE = 10
-POOL_OVERFLOW = 5
-POOL_WAIT_S = 3.0
+# Enough to keep a few cores busy; more would mostly wait for each other's locks.
+SESSIONS = 15
+PLACE_WAIT_S = 3.0
 CACHED_STATEMENTS = 300
 PAUSE_S = 0.01
 REPEATS = {Verdict.CONFLICT: 8, Verdict.LOST: 3, Verdict.STALE: 1}
@@ -50,6 +49,7 @@ class PostgresDatabase:
     def __init__(self, address: str, *, application: str) -> None:
         self._hosts = Hosts(address, application=application)
         self._engine: AsyncEngine | None = None
+        self._places = asyncio.Semaphore(SESSIONS)
         self._pid = 0
         self._closed = False
 
@@ -78,6 +78,7 @@ class PostgresDatabase:
                 # The sockets belong to the parent: to close them would end its sessions.
                 self._engine.sync_engine.dispose(close=False)
             self._engine, self._pid = self._open(), os.getpid()
+            self._places = asyncio.Semaphore(SESSIONS)
         return self._engine.sync_engine
 
     def _open(self) -> AsyncEngine:
@@ -91,9 +92,8 @@ class PostgresDatabase:
             "postgresql+asyncpg://",
             creator=connect,
             poolclass=AsyncAdaptedQueuePool,
-            pool_size=POOL_SIZE,
-            max_overflow=POOL_OVERFLOW,
-            pool_timeout=POOL_WAIT_S,
+            pool_size=SESSIONS,
+            max_overflow=0,
             json_serializer=to_json,
             json_deserializer=orjson.loads,
             hide_parameters=True,
@@ -112,7 +112,7 @@ class PostgresDatabase:
         tries: dict[Verdict, int] = {}
         while True:
             try:
-                return await greenlet_spawn(work, self._here(), fn, args, kwargs)
+                return await self._in_turn(work, fn, args, kwargs)
             except Exception as error:
                 verdict = judge(error)
                 if verdict is Verdict.OWN:
@@ -122,6 +122,25 @@ class PostgresDatabase:
                 if tried > REPEATS.get(verdict, 0):
                     raise DatabaseBusy("The database cannot take the work now.") from error
             await asyncio.sleep(random.uniform(0, PAUSE_S * 2**tried))  # noqa: S311 - a pause
+
+    async def _in_turn(
+        self,
+        work: Work,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Wait for a place, then work: the pool's own waiting lets newcomers step in front."""
+        engine, places = self._here(), self._places
+        if places.locked():
+            async with asyncio.timeout(PLACE_WAIT_S):
+                await places.acquire()
+        else:
+            await places.acquire()
+        try:
+            return await greenlet_spawn(work, engine, fn, args, kwargs)
+        finally:
+            places.release()
 
 
 def _write(

@@ -4,7 +4,6 @@ from enum import Enum, auto
 
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 
 class Verdict(Enum):
@@ -43,7 +42,6 @@ _MEANING: tuple[tuple[tuple[type[BaseException], ...], Verdict], ...] = (
             asyncpg.InsufficientResourcesError,
             asyncpg.LockNotAvailableError,
             asyncpg.QueryCanceledError,
-            PoolTimeout,
             TimeoutError,
             OSError,
         ),

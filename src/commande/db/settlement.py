@@ -77,7 +77,13 @@ def read_return(conn: Connection, session_id: str, command_id: str) -> Return:
 
 
 def apply_report(
-    conn: Connection, report: PaymentReport, source: str, now: datetime, event_id: str | None = None
+    conn: Connection,
+    report: PaymentReport,
+    source: str,
+    now: datetime,
+    *,
+    as_of: datetime,
+    event_id: str | None = None,
 ) -> Settled:
     """Judge one report and write everything it means, in one commit. Repeat-safe.
 
@@ -88,7 +94,7 @@ def apply_report(
     command, attempt = pair.command, pair.attempt
     facts = CommandFacts(command.status, command.paid_session_id)
     decision = decide(facts, attempt.facts(report.session_id), report)
-    _WRITERS[decision.action](conn, _Case(command, attempt, report, decision, source, now))
+    _WRITERS[decision.action](conn, _Case(command, attempt, report, decision, source, now, as_of))
     if event_id is not None:
         finish_event(conn, event_id, "done", now)
     after = find_command(conn, command.id)
@@ -106,16 +112,18 @@ class _Case:
     decision: Decision
     source: str
     now: datetime
+    as_of: datetime
+    """When Stripe was asked, or the event was made."""
 
     @property
     def refunded_minor(self) -> int:
         """What was given back, never more than was frozen."""
         return min(self.report.refunded_minor, self.attempt.amount_minor)
 
-    def note(self, conn: Connection, kind: str, **detail: Any) -> None:
-        """One history line per session and kind."""
+    def note(self, conn: Connection, kind: str, **detail: Any) -> bool:
+        """One history line per session and kind; whether it is new."""
         session = self.report.session_id
-        record(
+        return record(
             conn, self.command.id, self.now, kind, self.source,
             once=session, session=session, **detail,
         )  # fmt: skip
@@ -165,12 +173,13 @@ def _apply(conn: Connection, case: _Case) -> None:
 
 def _again(conn: Connection, case: _Case) -> None:
     """The session that paid is reported again: refunds and disputes may have moved."""
+    if not _update_payment(conn, case):
+        return
     refunded = case.refunded_minor
     if refunded != case.command.refunded_minor:
         status = status_after_refunds(case.attempt.amount_minor, refunded)
         change_command(conn, case.command, case.now, status=status, refunded_minor=refunded)
         _note_refund(conn, case)
-    _update_payment(conn, case)
 
 
 def _duplicate(conn: Connection, case: _Case) -> None:
@@ -273,16 +282,22 @@ def _add_payment(conn: Connection, case: _Case, outcome: str, **detail: Any) -> 
         "detail": detail,
         "refunded_minor": min(report.refunded_minor, amount),
         "disputed": report.disputed,
+        "as_of": case.as_of,
         "created_at": case.now,
     }
     return insert_once(conn, payments, values)
 
 
-def _update_payment(conn: Connection, case: _Case) -> None:
-    """Complete the payment's row with what an earlier report could not know."""
+def _update_payment(conn: Connection, case: _Case) -> bool:
+    """Complete the payment's row with what an earlier report could not know.
+
+    False when the row holds a later reading than this one.
+    """
     report = case.report
     match = payments.c.stripe_session_id == report.session_id
     row = conn.execute(select(payments).where(match)).one()
+    if case.as_of < row.as_of:
+        return False
     known = {
         "stripe_payment_intent_id": report.payment_intent_id or row.stripe_payment_intent_id,
         "stripe_charge_id": report.charge_id or row.stripe_charge_id,
@@ -292,18 +307,21 @@ def _update_payment(conn: Connection, case: _Case) -> None:
     }
     changed = {key: value for key, value in known.items() if getattr(row, key) != value}
     if changed:
-        change_one(conn, update(payments).where(match).values(changed))
+        values = changed | {"as_of": case.as_of}
+        change_one(conn, update(payments).where(match).values(values))
     if changed.get("disputed"):
         change_command(conn, _reread(conn, case), case.now, attention="disputed")
         case.note(conn, "disputed")
+    return True
 
 
 def _flag(conn: Connection, case: _Case, **detail: Any) -> None:
     """Show the command to a person, with the reason in its history."""
     reason = case.decision.attention
     assert reason is not None  # noqa: S101 – decide gives one with each such action
-    change_command(conn, _reread(conn, case), case.now, attention=reason)
-    case.note(conn, reason, **detail)
+    if case.note(conn, reason, **detail):
+        # Once per fact: what a person has cleared does not come back with the next delivery.
+        change_command(conn, _reread(conn, case), case.now, attention=reason)
 
 
 def _reread(conn: Connection, case: _Case) -> Command:

@@ -236,6 +236,8 @@ payments = Table(
     Column("detail", JSON, nullable=False),
     Column("refunded_minor", BigInteger, nullable=False, server_default="0"),
     Column("disputed", Boolean, nullable=False),
+    # When Stripe was asked for what stands here: an older reading never overwrites a newer one.
+    _at("as_of"),
     _at("created_at"),
     _one_of("outcome", "applied", "duplicate", "mismatch"),
     CheckConstraint("refunded_minor >= 0 AND refunded_minor <= amount_minor", name="refunded"),

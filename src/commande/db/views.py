@@ -76,7 +76,7 @@ class Worklist:
 def read_worklist(
     conn: Connection, *, state: str | None, search: str | None, limit: int, offset: int
 ) -> Worklist:
-    """The list as asked for; ``waiting`` holds the newest few that need a person, whatever state."""
+    """The list as asked for; ``waiting`` holds the newest few that need a person."""
     return Worklist(
         list_commands(conn, state=state, search=search, limit=limit, offset=offset),
         count_commands(conn, search),

@@ -142,7 +142,7 @@ async def _handle_session(shop: Shop, event: StoredEvent, session_id: str) -> No
         if not await shop.db.transaction(adopt_session, session_id, metadata, report, now):
             raise SessionInvalid("This session names a command that we no longer have.")
     if await _carries_report(shop, event, report):
-        await write_report(shop, report, event.source, event.id)
+        await write_report(shop, report, event.source, event.occurred_at, event.id)
     else:
         await settle(shop, session_id, event.source, event.id)
 

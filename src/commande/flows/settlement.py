@@ -1,6 +1,6 @@
 """Settlement: the one door to paid. Confirm, webhook, reconciliation and people all come here."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from commande.core.command import SETTLED, Action, AttemptState, Status
@@ -34,21 +34,23 @@ async def settle(shop: Shop, session_id: str, source: str, event_id: str | None 
     pair = await shop.db.read(find_pair, session_id)
     if pair is None:
         raise SessionInvalid("This is no session of ours.")
+    asked_at = shop.clock.now()
     try:
         report = await shop.stripe.read_session(session_id)
     except StripeObjectMissing as error:
         raise SessionInvalid("Stripe does not know this session.") from error
-    return await write_report(shop, report, source, event_id)
+    return await write_report(shop, report, source, asked_at, event_id)
 
 
 async def write_report(
-    shop: Shop, report: PaymentReport, source: str, event_id: str | None = None
+    shop: Shop, report: PaymentReport, source: str, as_of: datetime, event_id: str | None = None
 ) -> Settled:
     """Write what a report means; again from the start when a row moved under the transaction."""
     for attempt in range(_TRIES):
         try:
+            now = shop.clock.now()
             return await shop.db.transaction(
-                apply_report, report, source, shop.clock.now(), event_id
+                apply_report, report, source, now, as_of=as_of, event_id=event_id
             )
         except NothingChanged:
             if attempt == _TRIES - 1:
@@ -58,7 +60,9 @@ async def write_report(
 
 async def expire_at_stripe(shop: Shop, session_id: str, source: str) -> Settled:
     """Make a session unpayable and write what it became: expired, or paid in the last second."""
-    return await write_report(shop, await shop.stripe.expire_session(session_id), source)
+    asked_at = shop.clock.now()
+    report = await shop.stripe.expire_session(session_id)
+    return await write_report(shop, report, source, asked_at)
 
 
 async def confirm_payment(shop: Shop, session_id: str, command_id: str) -> tuple[Command, bool]:

@@ -12,10 +12,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from commande.sandbox.call import GATEWAY_TIMEOUT, Answer
 from commande.sandbox.clock import Clock
 from commande.sandbox.control import control_routes
 from commande.sandbox.courier import Courier
-from commande.sandbox.engine import GATEWAY_TIMEOUT, Answer, Engine
+from commande.sandbox.engine import Engine
 from commande.sandbox.errors import Refusal
 from commande.sandbox.page import page_routes
 from commande.sandbox.parameters import parse_form

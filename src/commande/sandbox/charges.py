@@ -1,7 +1,8 @@
 """Charges: one for each attempt on a bank, and the balance transaction of each that succeeded."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from commande.sandbox import blanks
 from commande.sandbox.cards import Decline, Means
 from commande.sandbox.events import emit
 from commande.sandbox.store import Row
@@ -10,7 +11,10 @@ from commande.sandbox.world import World
 if TYPE_CHECKING:
     from commande.sandbox.payments import Buyer
 
-_NO_ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
+_FROM_INTENT = (
+    "amount", "currency", "description", "metadata", "receipt_email", "shipping",
+    "statement_descriptor", "statement_descriptor_suffix",
+)  # fmt: skip
 _NETWORK_OK = {"advice_code": None, "network_advice_code": None, "network_decline_code": None,
                "network_status": "approved_by_network", "reason": None, "risk_level": "normal",
                "risk_score": 12, "seller_message": "Payment complete.",
@@ -26,49 +30,22 @@ def charge(
     method = world.ids.new("pm_1")
     world.state.put("payment_method", method, payment_method(world, means, buyer, method))
     row: Row = {
+        **blanks.CHARGE,
+        **{name: intent[name] for name in _FROM_INTENT},
         "id": id_,
-        "object": "charge",
-        "amount": intent["amount"],
         "amount_captured": intent["amount"] if good else 0,
-        "amount_refunded": 0,
-        "application": None,
-        "application_fee": None,
-        "application_fee_amount": None,
-        "balance_transaction": None,
         "billing_details": _billing(buyer),
         "calculated_statement_descriptor": world.shop_name.upper()[:22],
         "captured": good,
         "created": world.now,
-        "currency": intent["currency"],
-        "customer": None,
-        "description": intent["description"],
-        "disputed": False,
-        "failure_balance_transaction": None,
         "failure_code": why.code if why else None,
         "failure_message": why.message if why else None,
-        "fraud_details": {},
-        "livemode": False,
-        "metadata": intent["metadata"],
-        "on_behalf_of": None,
         "outcome": _outcome(status, why),
         "paid": status == "succeeded",
         "payment_intent": intent["id"],
         "payment_method": method,
         "payment_method_details": _details(world, intent, means, good),
-        "radar_options": {},
-        "receipt_email": intent["receipt_email"],
-        "receipt_number": None,
-        "receipt_url": None,
-        "refunded": False,
-        "review": None,
-        "shipping": intent["shipping"],
-        "source": None,
-        "source_transfer": None,
-        "statement_descriptor": intent["statement_descriptor"],
-        "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
         "status": status,
-        "transfer_data": None,
-        "transfer_group": None,
     }
     world.state.put("charge", id_, row)
     world.state.put("means_of", id_, {"refund": means.refund, "kind": means.kind})
@@ -77,7 +54,7 @@ def charge(
 
 def _billing(buyer: "Buyer") -> Row:
     return {
-        "address": {**_NO_ADDRESS, "country": buyer.country},
+        "address": {**blanks.NO_ADDRESS, "country": buyer.country},
         "email": buyer.email,
         "name": buyer.name,
         "phone": None,
@@ -125,20 +102,12 @@ def _details(world: World, intent: Row, means: Means, good: bool) -> Row:
         "result": "authenticated", "result_reason": None,
         "transaction_id": "00000000-0000-4000-8000-000000000000", "version": "2.2.0",
     }  # fmt: skip
-    card: dict[str, Any] = _card(world, means) | {
+    card: Row = {
+        **blanks.CHARGED_CARD,
+        **_card(world, means),
         "amount_authorized": intent["amount"] if good else None,
-        "authorization_code": None,
-        "extended_authorization": {"status": "disabled"},
-        "incremental_authorization": {"status": "unavailable"},
-        "installments": None,
-        "mandate": None,
-        "multicapture": {"status": "unavailable"},
         "network": means.brand,
-        "network_token": {"used": False},
-        "network_transaction_id": None,
         "overcapture": {"maximum_amount_capturable": intent["amount"], "status": "unavailable"},
-        "regulated_status": "unregulated",
-        "transaction_link_id": None,
         "three_d_secure": authentication if means.authenticate else None,
     }
     return {"type": "card", "card": card}

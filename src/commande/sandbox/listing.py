@@ -6,8 +6,8 @@ from typing import Any
 
 from commande.sandbox.errors import Refusal, missing
 from commande.sandbox.events import render_event
+from commande.sandbox.order_lines import breakdown
 from commande.sandbox.parameters import Array, Boolean, Choice, Hash, Integer, Kind, Mail, Text
-from commande.sandbox.sessions import breakdown
 from commande.sandbox.store import Row
 from commande.sandbox.world import World
 

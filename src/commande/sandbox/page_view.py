@@ -3,8 +3,8 @@
 from typing import Any
 
 from commande.sandbox.money import exponent
+from commande.sandbox.order_lines import breakdown
 from commande.sandbox.page_form import group
-from commande.sandbox.sessions import breakdown
 from commande.sandbox.store import Row
 from commande.sandbox.texts import FIRST_TESTS, count_word, figure, percentage
 from commande.sandbox.world import World

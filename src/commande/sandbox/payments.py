@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from commande.sandbox import charges
+from commande.sandbox import blanks, charges
 from commande.sandbox.cards import BANK_SAYS_NO, Decline, Means
 from commande.sandbox.errors import Refusal
 from commande.sandbox.events import emit
@@ -19,6 +19,10 @@ class Buyer(NamedTuple):
     country: str | None = None
 
 
+_AS_GIVEN = (
+    "description", "receipt_email", "shipping", "statement_descriptor",
+    "statement_descriptor_suffix",
+)  # fmt: skip
 _AUTHENTICATION_FAILED = Decline(
     "payment_intent_authentication_failure",
     None,
@@ -92,53 +96,20 @@ def _intent(world: World, session: Row) -> Row:
     data = kept["given"]["payment_intent_data"]
     id_ = world.ids.new("pi_3")
     intent = {
+        **blanks.INTENT,
+        **{name: data.get(name) for name in _AS_GIVEN},
         "id": id_,
-        "object": "payment_intent",
         "amount": session["amount_total"],
-        "amount_capturable": 0,
-        "amount_details": {"tip": {}},
-        "amount_received": 0,
-        "application": None,
-        "application_fee_amount": None,
-        "automatic_payment_methods": None,
-        "canceled_at": None,
-        "cancellation_reason": None,
         "capture_method": data.get("capture_method", "automatic_async"),
         "client_secret": world.ids.new(f"{id_}_secret_", 25),
-        "confirmation_method": "automatic",
         "created": world.now,
         "currency": session["currency"],
-        "customer": None,
-        "customer_account": None,
-        "description": data.get("description"),
         "excluded_payment_method_types": session.get("excluded_payment_method_types"),
-        "last_payment_error": None,
-        "latest_charge": None,
-        "livemode": False,
-        "managed_payments": {"enabled": False},
         # Stripe copies nothing from the session here (assumed: nobody here could ask it).
         "metadata": data.get("metadata") or {},
-        "next_action": None,
-        "on_behalf_of": None,
-        "payment_method": None,
-        "payment_method_configuration_details": None,
-        "payment_method_options": {
-            "card": {"installments": None, "mandate_options": None, "network": None,
-                     "request_three_d_secure": "automatic"}
-        },
         "payment_method_types": session["payment_method_types"],
-        "processing": None,
-        "receipt_email": data.get("receipt_email"),
-        "review": None,
-        "setup_future_usage": None,
-        "shipping": data.get("shipping"),
-        "source": None,
-        "statement_descriptor": data.get("statement_descriptor"),
-        "statement_descriptor_suffix": data.get("statement_descriptor_suffix"),
         "status": "requires_payment_method",
-        "transfer_data": None,
-        "transfer_group": None,
-    }  # fmt: skip
+    }
     world.state.put("payment_intent", id_, intent)
     world.state.put("checkout", session["id"], {**kept, "intent": id_})
     world.state.put("session_of", id_, {"session": session["id"]})

@@ -8,9 +8,9 @@ from commande.stationery.press import Press, Voice
 from commande.stationery.receipt import Receipt, write_receipt
 from commande.stationery.timeline import Line, tell, tell_by_day
 from commande.stationery.visit import Form, FormRefused, Visit
-from commande.stationery.wording import Texts
+from commande.stationery.wording import Texts, read_wording
 
 __all__ = [
     "Form", "FormRefused", "Line", "Press", "Receipt", "Texts", "Visit", "Voice", "answer_static",
-    "tell", "tell_by_day", "write_receipt",
+    "read_wording", "tell", "tell_by_day", "write_receipt",
 ]  # fmt: skip

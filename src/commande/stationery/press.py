@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from commande import format as form
@@ -68,6 +69,12 @@ class Voice:
         """``jeu. 26 nov.``"""
         return form.short_day(at, self.zone, self.locale)
 
+    def day_parts(self, at: datetime) -> tuple[str, str, str]:
+        """Weekday, number and month, short: ``jeu.``, ``26``, ``nov.``"""
+        local = at.astimezone(self.zone).date()
+        weekday = format_date(local, "EEE", locale=self.locale)
+        return weekday, str(local.day), format_date(local, "MMM", locale=self.locale)
+
     def hour(self, at: datetime) -> str:
         """``14 h``, or ``2:00 PM``."""
         return form.hour(at, self.zone, self.locale)
@@ -96,7 +103,7 @@ class Press:
     """Templates and texts of one room, ready to print. Built once."""
 
     def __init__(self, templates: Path, texts: Texts, zone: tzinfo) -> None:
-        both = SHARED | texts
+        both = {**SHARED, **texts}
         self._zone = zone
         self._texts = {
             locale: {key: form.typeset(pair[index], locale) for key, pair in both.items()}

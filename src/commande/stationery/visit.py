@@ -88,9 +88,7 @@ class Visit:
         request = self.request
         asked = request.query_params.get("lang")
         accepted = request.headers.get("accept-language", "")
-        locale = choose_language(
-            asked, request.cookies.get(COOKIE), accepted, self.settings.locale
-        )
+        locale = choose_language(asked, request.cookies.get(COOKIE), accepted, self.settings.locale)
         if asked == locale:
             self.keep(COOKIE, locale, _YEAR)
         return self.room.press.voice(locale)

@@ -9,8 +9,9 @@ from fastapi.responses import Response
 from commande.core.command import Status
 from commande.core.document import command_document, instant
 from commande.core.money import to_number
+from commande.core.product import Product
 from commande.core.tax import canonical
-from commande.db.catalogue import Product, read_products
+from commande.db.catalogue import read_products
 from commande.db.commands import find_command
 from commande.errors import CommandNotFound, FieldError, InputInvalid
 from commande.flows.checkout import Opened, open_checkout, retry_payment

@@ -1,13 +1,15 @@
 """The application: one shop behind HTTP, ready to serve or to be mounted in another program."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import orjson
 import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
@@ -26,7 +28,7 @@ from commande.worker import Worker
 
 # Spans would carry our addresses, and those carry tokens; the log events would carry messages of
 # foreign errors. Metrics carry neither.
-_TELEMETRY: Final = {"tracing": False, "logs": False}
+_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "logs": False}
 
 
 def create_app(
@@ -67,6 +69,7 @@ def create_app(
     app.state.running, app.state.metrics = RunningFlows(), ShopMetrics(shop)
     for router in (api, _operations(), reference.pages, *_rooms(shop), *extra_routers):
         app.include_router(router)
+    app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
     return app
 
 

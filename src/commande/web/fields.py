@@ -67,7 +67,7 @@ class Terms:
 
 def refuse(code: str, detail: str) -> NoReturn:
     """Refuse a field with a stable code and a sentence."""
-    raise PydanticCustomError(code, detail)  # type: ignore[arg-type]
+    raise PydanticCustomError(code, detail)
 
 
 def _terms(info: ValidationInfo) -> Terms:
@@ -234,9 +234,7 @@ Country = Annotated[
     BeforeValidator(_read_country),
     WithJsonSchema({"type": ["string", "null"], "pattern": "^[A-Za-z]{2}$"}),
 ]
-Locale = Annotated[
-    str, BeforeValidator(_read_locale), WithJsonSchema({"type": ["string", "null"]})
-]
+Locale = Annotated[str, BeforeValidator(_read_locale), WithJsonSchema({"type": ["string", "null"]})]
 Appointment = Annotated[
     datetime,
     PlainValidator(_read_appointment),

@@ -67,7 +67,9 @@ class ShopMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """The shop's figures as metrics, as they were last read."""
         figures, now = self._figures, self._shop.clock.now()
-        yield _gauge("commande_database_up", "Whether the figures could be read.", figures is not None)
+        yield _gauge(
+            "commande_database_up", "Whether the figures could be read.", figures is not None
+        )
         if figures is None:
             return
         yield _counter("commande_commands_opened", "Commands made.", figures.opened)

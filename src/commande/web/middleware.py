@@ -54,7 +54,7 @@ class Trace:
             await self._app(scope, receive, send)
             return
         # Our own, never the caller's: what somebody else chose has no place in our log.
-        request_id = token_hex(8)
+        request_id = f"r{token_hex(8)}"
         status = 499  # nginx's word for a client that left before the answer
 
         async def answer(message: Message) -> None:

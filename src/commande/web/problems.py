@@ -83,22 +83,21 @@ def kind_of(error: CommandeError) -> Kind:
     return next(PROBLEMS[each] for each in type(error).__mro__ if each in PROBLEMS)
 
 
-def problem(
-    status: int,
-    code: str,
-    title: str,
-    detail: str,
-    members: Mapping[str, Any] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """One problem document. The same problem gives the same bytes: nothing of the request."""
-    document = {"title": title, "status": status, "code": code, "detail": detail}
-    return Response(
-        orjson.dumps(document | dict(members or {})),
-        status,
-        dict(headers or {}),
-        media_type=MEDIA_TYPE,
-    )
+def document_of(error: CommandeError) -> dict[str, Any]:
+    """The problem document of a fact of ours."""
+    kind = kind_of(error)
+    detail = kind.public or error.detail
+    return _document(kind.status, error.code, kind.title, detail) | _members(error)
+
+
+def _document(status: int, code: str, title: str, detail: str) -> dict[str, Any]:
+    """The same problem gives the same bytes: nothing of the request is in it."""
+    return {"title": title, "status": status, "code": code, "detail": detail}
+
+
+def _answer(document: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    body = orjson.dumps(document)
+    return Response(body, document["status"], dict(headers or {}), media_type=MEDIA_TYPE)
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
@@ -108,12 +107,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     request.scope["commande.problem"] = error.code
     if kind.status >= 500:
         log.warning("request_failed", code=error.code, detail=error.detail)
-    headers = {}
-    wait = getattr(error, "retry_after", kind.retry_after)
-    if wait is not None and kind.status == 503:
-        headers["Retry-After"] = str(wait)
-    detail = kind.public or error.detail
-    return problem(kind.status, error.code, kind.title, detail, _members(error), headers)
+    wait = getattr(error, "retry_after", kind.retry_after) if kind.status == 503 else None
+    return _answer(document_of(error), None if wait is None else {"Retry-After": str(wait)})
 
 
 def _members(error: CommandeError) -> dict[str, Any]:
@@ -151,7 +146,7 @@ def refusal(
     """The problem document of a plain HTTP refusal."""
     code, title, sentence = REFUSALS.get(status) or _plain(status)
     scope["commande.problem"] = code
-    return problem(status, code, title, detail or sentence, headers=headers)
+    return _answer(_document(status, code, title, detail or sentence), headers)
 
 
 def _plain(status: int) -> tuple[str, str, str]:
@@ -163,4 +158,5 @@ def internal_error(scope: Any) -> Response:
     """The answer to what should not have happened: says nothing but where to look."""
     scope["commande.problem"] = CommandeError.code
     detail = "Something went wrong on our side. The log has it under this answer's X-Request-Id."
-    return problem(500, CommandeError.code, PROBLEMS[CommandeError].title, detail)
+    title = PROBLEMS[CommandeError].title
+    return _answer(_document(500, CommandeError.code, title, detail))

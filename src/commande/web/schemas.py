@@ -45,7 +45,7 @@ class Buyer(Request):
 
     # The country comes first: the phone number is read as one of it.
     country: fields.Country = Field(
-        default=None,  # type: ignore[assignment]  # the validator puts the shop's in its place
+        default=None,  # the validator puts the shop's in its place
         validate_default=True,
         description="ISO 3166-1 alpha-2; the shop's own by default.",
     )
@@ -71,7 +71,7 @@ class CheckoutRequest(Request):
     )
     note: fields.Note = Field(default=None, description="Whatever the shop should know.")
     locale: fields.Locale = Field(
-        default=None,  # type: ignore[assignment]  # the validator puts the shop's in its place
+        default=None,  # the validator puts the shop's in its place
         validate_default=True,
         description="fr or en (fr-FR works too); anything else is the shop's own.",
     )
@@ -150,9 +150,7 @@ def read_retry(
 Asked = TypeVar("Asked", bound=Request)
 
 
-def _read(
-    model: type[Asked], document: dict[str, Any], terms: Terms | None = None
-) -> Asked:
+def _read(model: type[Asked], document: dict[str, Any], terms: Terms | None = None) -> Asked:
     try:
         return model.model_validate(document, context=terms)
     except ValidationError as error:
@@ -175,7 +173,9 @@ def _field_error(found: ErrorDetails) -> FieldError:
     path = ".".join(str(part) for part in found["loc"])
     # Lists and texts share pydantic's words for their length; ours for texts name the figure.
     ours = found["type"] in ("too_short", "too_long") and "ctx" not in found
-    code, detail = (found["type"], found["msg"]) if ours else _WORDS.get(
-        found["type"], (found["type"], found["msg"])
+    code, detail = (
+        (found["type"], found["msg"])
+        if ours
+        else _WORDS.get(found["type"], (found["type"], found["msg"]))
     )
     return FieldError(path, code, detail)

@@ -7,16 +7,16 @@ from typing import Final
 from fastapi import APIRouter
 
 from commande.shop import Shop
-from commande.stationery import Press, answer_static
+from commande.stationery import Press, answer_static, read_wording
 from commande.stationery.visit import Room, as_endpoint, content_policy
 from commande.web.pages.cancelled import resume_or_cancel, show_cancelled
 from commande.web.pages.cart import change_cart, show_cart
 from commande.web.pages.checkout import order, show_checkout
 from commande.web.pages.finished import confirm_return, show_finished
 from commande.web.pages.shelf import show_shelf
-from commande.web.pages.wording import TEXTS
 
 _TEMPLATES: Final = Path(__file__).parents[1] / "templates"
+_TEXTS: Final = read_wording(Path(__file__).with_name("wording.toml"))
 _PAGES: Final = (
     ("/", "GET", show_shelf),
     ("/panier", "GET", show_cart),
@@ -37,7 +37,7 @@ def storefront(shop: Shop) -> APIRouter:
     """
     settings = shop.settings
     room = Room(
-        settings, Press(_TEMPLATES, TEXTS, settings.zone), "/static/", content_policy(settings)
+        settings, Press(_TEMPLATES, _TEXTS, settings.zone), "/static/", content_policy(settings)
     )
     router = APIRouter()
     for path, method, page in _PAGES:

@@ -102,9 +102,7 @@ def price_basket(
         return Basket(shown, Quote(currency, tuple(priced)), problem or "range")
 
 
-def _price(
-    line: CartLine, product: Product | None, currency: str, country: str
-) -> BasketLine:
+def _price(line: CartLine, product: Product | None, currency: str, country: str) -> BasketLine:
     price = product.price_of(line.type) if product and is_for_sale(product) else None
     if product is None or price is None or price.currency != currency:
         return BasketLine(line, product, None)
@@ -118,5 +116,3 @@ def _price(
 def is_for_sale(product: Product) -> bool:
     """Whether the storefront offers it: active, and not sold out."""
     return product.active and product.stock != 0
-
-

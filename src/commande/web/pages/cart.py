@@ -14,7 +14,7 @@ from commande.web.pages.basket import (
     price_basket,
     read_basket,
 )
-from commande.web.pages.shelf import front_context
+from commande.web.pages.front import front_context
 
 
 async def show_cart(shop: Shop, visit: Visit) -> Response:

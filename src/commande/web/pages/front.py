@@ -41,6 +41,14 @@ def read_words(module: Module | None, voice: Voice, shop_name: str) -> Front:
     )
 
 
-def phone_link(phone: str) -> str:
+def _phone_link(phone: str) -> str:
     """The number as a ``tel:`` address."""
     return "tel:" + "".join(c for c in phone if c.isascii() and (c.isdigit() or c == "+"))
+
+
+def front_context(
+    module: Module | None, voice: Voice, shop_name: str, pieces: int
+) -> dict[str, Any]:
+    """What header and footer of every page of the storefront need."""
+    front = read_words(module, voice, shop_name)
+    return {"front": front, "phone_link": _phone_link(front.phone), "pieces": pieces}

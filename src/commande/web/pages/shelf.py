@@ -1,18 +1,17 @@
 """The shelf: what the shop sells, with prices from the database, and the basket below."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 
 from commande.core.product import Price, Product
-from commande.db.modules import Module
 from commande.db.views import read_front
 from commande.shop import Shop
 from commande.stationery import Visit, Voice
 from commande.stationery.drawer import SHEETS, static_path
 from commande.web.pages.basket import is_for_sale, price_basket, read_basket
-from commande.web.pages.front import phone_link, read_words
+from commande.web.pages.front import front_context
 
 # "Only 3 left" helps a customer decide; from six on it is no news.
 _FEW: Final = 5
@@ -51,19 +50,9 @@ async def show_shelf(shop: Shop, visit: Visit) -> Response:
         for product in found.products
         if (prices := [p for p in product.prices if p.currency == settings.currency])
     ]
-    basket = price_basket(
-        read_basket(visit), found.products, settings.currency, settings.country
-    )
+    basket = price_basket(read_basket(visit), found.products, settings.currency, settings.country)
     context = front_context(found.module, voice, settings.shop_name, basket.pieces)
     return visit.print("shelf.html", **context, products=items, basket=basket)
-
-
-def front_context(
-    module: Module | None, voice: Voice, shop_name: str, pieces: int
-) -> dict[str, Any]:
-    """What header and footer of every page of the storefront need."""
-    front = read_words(module, voice, shop_name)
-    return {"front": front, "phone_link": phone_link(front.phone), "pieces": pieces}
 
 
 def _item(product: Product, prices: list[Price], visit: Visit) -> ShelfItem:

@@ -316,6 +316,7 @@ def _payments() -> None:
         sa.Column("detail", sa.JSON(), nullable=False),
         sa.Column("refunded_minor", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("disputed", sa.Boolean(), nullable=False),
+        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("stripe_session_id", name="pk_payments"),
         sa.ForeignKeyConstraint(["attempt_id"], ["attempts.id"], name="fk_payments_attempt_id"),

@@ -1,0 +1,198 @@
+"""What runs by itself: Stripe's courier, the workers' duties, outages, secrets that are rolled."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from commande.errors import CommandeError, DatabaseBusy, OutcomeUnknown
+from commande.flows.inbox import receive_event
+from commande.sandbox.webhooks import Parcel
+from commande.shop import Shop
+from commande.simulation.ground import SECRETS
+from commande.simulation.scheduler import Process, Task, pause, wait_for
+from commande.worker import DUTIES, Duty
+
+if TYPE_CHECKING:
+    from commande.simulation.world import World
+
+# When a duty has something to do, in Unix seconds; NULL: only once rows change.
+_UNIX: Final = "(julianday({0}) - 2440587.5) * 86400.0"
+_DUE: Final = {
+    "inbox": f"SELECT {_UNIX.format('min(next_at)')} FROM events WHERE state = 'pending'",
+    "outbox": f"SELECT {_UNIX.format('min(next_at)')} FROM messages WHERE state = 'pending'",
+    "openings": f"SELECT {_UNIX.format('min(opening_until)')} FROM attempts"
+    " WHERE state = 'creating'",
+    "checks": f"SELECT {_UNIX.format('min(check_at)')} FROM attempts WHERE check_at IS NOT NULL",
+    "clean-up": f"SELECT coalesce((SELECT 0 FROM commands WHERE status = 'expiring' LIMIT 1),"
+    f" {_UNIX.format('min(created_at)')} + 86400) FROM commands WHERE status = 'unpaid'",
+}
+# Duties without a due row run by their timetable, stretched: a worker may be slow, and thousands
+# of idle turns would show nothing. Seconds between turns while customers are about, and later.
+_STRETCHED: Final = {"events": (900.0, 4 * 3600.0), "prune": (6 * 3600.0, 30 * 3600.0)}
+
+
+class Courier:
+    """Carries Stripe's webhooks to the shop's entrance and reports how they were received."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._rng = world.profile.rng("courier")
+        self._wakes_at = float("inf")
+        world.engine.world.wake = self.wake
+        self.wake()
+
+    def wake(self) -> None:
+        """Something will be due: be there."""
+        due = self._world.engine.next_due()
+        if due is None or due >= self._wakes_at:
+            return
+        self._wakes_at = due
+        after = max(0.0, due - self._world.scheduler.now)
+        self._world.scheduler.spawn("courier", self._round, rng=self._rng, after=after)
+
+    async def _round(self) -> None:
+        self._wakes_at = float("inf")
+        while (parcel := self._world.engine.next_parcel()) is not None:
+            self._send(parcel)
+        self.wake()
+
+    def _send(self, parcel: Parcel) -> None:
+        self._world.scheduler.spawn("parcel", lambda: self._carry(parcel), rng=self._rng)
+
+    async def _carry(self, parcel: Parcel) -> None:
+        world = self._world
+        signature = parcel.headers["Stripe-Signature"]
+        reply = world.call(
+            "webhook", lambda shop: receive(world, shop, parcel.body, signature), self._rng
+        )
+        await wait_for(reply)
+        status = None if reply.lost or world.strikes("ack_lost") else reply.value
+        world.engine.report_parcel(parcel.delivery, status if isinstance(status, int) else None)
+        self.wake()
+
+
+async def receive(world: "World", shop: Shop, body: bytes, signature: str | None) -> int:
+    """The webhook's entrance: the status that Stripe gets. Raises what is no fact of ours."""
+    try:
+        event = shop.stripe.read_event(body, signature, shop.clock.now())
+        await receive_event(shop, event)
+    except (DatabaseBusy, OutcomeUnknown):
+        world.reach("C19")
+        return 503
+    except CommandeError as error:
+        if error.code == "event_foreign":
+            world.reach("C27")
+        return 400
+    query = "SELECT command_id FROM events WHERE stripe_event_id = ?"
+    row = world.driver.execute(query, (event.id,)).fetchone()
+    if row is None:
+        world.watch.cry("I11", f"a webhook was acknowledged and is not stored ({event.type})")
+    elif row[0] is not None:
+        query = "SELECT status FROM commands WHERE id = ?"
+        held = world.driver.execute(query, row).fetchone()
+        world.points.event_about(event.type, held[0] if held else "")
+    return 200
+
+
+class Crew:
+    """The duties of the worker processes, run when there is something to do."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._due_at: dict[tuple[str, str], float] = {}
+        self._stirred = False
+        world.on_start = self.begin
+        world.stir = self.stir
+
+    def begin(self, process: Process) -> None:
+        """A process came up; workers take up their duties."""
+        if process not in self._world.workers:
+            return
+        for duty in DUTIES:
+            self._due_at.pop((process.name, duty.name), None)
+            self._plan(process, duty)
+
+    def stir(self) -> None:
+        """Rows changed: look soon whether something became due (a worker polls that often)."""
+        if not self._stirred:
+            self._stirred = True
+            rng = self._world.workers[0].rng
+            self._world.scheduler.spawn("look", self._look, rng=rng, after=0.05 + rng.random() / 2)
+
+    async def _look(self) -> None:
+        self._stirred = False
+        for duty in DUTIES:
+            if duty.name in _DUE:
+                for process in self._world.workers:
+                    self._plan(process, duty)
+
+    def _plan(self, process: Process, duty: Duty) -> None:
+        """Schedule a duty's next turn, unless an earlier one stands."""
+        if not process.alive:
+            return
+        scheduler, name = self._world.scheduler, (process.name, duty.name)
+        at = self._next_turn(process, duty)
+        if at is None or at >= self._due_at.get(name, float("inf")):
+            return
+        self._due_at[name] = at
+        scheduler.spawn(
+            duty.name, lambda: self._turn(process, duty, at), process=process, rng=process.rng,
+            after=at - scheduler.now,
+        )  # fmt: skip
+
+    def _next_turn(self, process: Process, duty: Duty) -> float | None:
+        now = self._world.scheduler.now
+        if duty.name in _STRETCHED:
+            busy, later = _STRETCHED[duty.name]
+            return now + (later if self._world.calm else busy) * (0.2 + process.rng.random() * 2)
+        due = self._world.driver.execute(_DUE[duty.name]).fetchone()[0]
+        if due is None:
+            return None
+        soon = now + duty.every * process.rng.random()
+        return max(soon, due - process.skew + 0.001)
+
+    async def _turn(self, process: Process, duty: Duty, at: float) -> None:
+        name = (process.name, duty.name)
+        if self._due_at.get(name) != at:
+            return  # an earlier turn took its place
+        self._due_at[name] = float("-inf")  # under way: no second turn beside it
+        try:
+            await duty.run(process.shop)
+        except (DatabaseBusy, OutcomeUnknown):
+            self._world.outcomes["duty delayed"] += 1
+        except Exception as error:  # noqa: BLE001 – the worker would log a traceback
+            self._world.watch.cry("I0", f"duty {duty.name} ended in {error!r:.200}")
+        task = self._world.scheduler.task
+        assert task is not None  # noqa: S101 – this is one
+        task.label = "rest"
+        await pause(min(duty.every, 20.0) * (0.5 + process.rng.random()))
+        self._due_at.pop(name, None)
+        self._plan(process, duty)
+
+
+class Weather:
+    """Outages of Stripe and the roll of the webhook secret."""
+
+    def __init__(self, world: "World") -> None:
+        rng = world.profile.rng("weather")
+        if "outage" in world.profile.faults:
+            starts, lasts = rng.random() * world.profile.arrivals, rng.choice((60, 900, 3 * 3600))
+            self._at(world, starts, lambda: self._outage(world, stands=True))
+            self._at(world, starts + lasts, lambda: self._outage(world, stands=False))
+        if rng.random() < 0.2:
+            self._at(world, rng.random() * world.profile.arrivals, lambda: self._roll(world))
+
+    def _at(self, world: "World", after: float, do: Callable[[], None]) -> Task:
+        async def happen() -> None:
+            do()
+
+        return world.scheduler.spawn("weather", happen, after=after)
+
+    def _outage(self, world: "World", *, stands: bool) -> None:
+        world.outage = stands and not world.calm
+        world.struck["outage"] += world.outage
+
+    def _roll(self, world: "World") -> None:
+        world.engine.state.put("webhook_secret", world.endpoint, {"secret": SECRETS[1]})
+        world.reach("C49")
+
+

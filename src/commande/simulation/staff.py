@@ -1,0 +1,216 @@
+"""The shopkeeper, who may do anything at any time, and the hostile caller, who tries to."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from commande.core.product import Product
+from commande.db.catalogue import upsert_products
+from commande.errors import CommandNotFound, DatabaseBusy, OutcomeUnknown
+from commande.flows.catalogue import change_price
+from commande.flows.checkout import retry_payment
+from commande.flows.reconcile import reconcile
+from commande.flows.settlement import confirm_payment
+from commande.flows.upkeep import cancel_command, expire_overdue
+from commande.sandbox.errors import Refusal
+from commande.sandbox.webhooks import sign
+from commande.shop import Shop
+from commande.simulation.ground import CATALOGUE
+from commande.simulation.machinery import receive
+from commande.simulation.scheduler import pause, wait_for
+
+if TYPE_CHECKING:
+    from commande.simulation.world import World
+
+_KEEPER: Final = (
+    ("price", 6), ("withdraw", 3), ("delete", 1), ("refund", 6), ("part of a refund", 4),
+    ("dispute", 2), ("cancel", 4), ("cleanup", 4), ("reconcile", 2), ("expire", 2),
+)  # fmt: skip
+
+
+class Keeper:
+    """The shopkeeper's deeds, at random times."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.rng = world.profile.rng("keeper")
+        self.products = {product.id: product for product in CATALOGUE}
+
+    async def work(self) -> None:
+        """Do something now and then until the faults stop."""
+        names, weights = zip(*_KEEPER, strict=True)
+        deeds = self.rng.randint(0, self.world.profile.checkouts // 3)
+        if not deeds:
+            return
+        rest = self.world.profile.arrivals * 1.2 / deeds
+        for _ in range(deeds):
+            await pause(self.rng.expovariate(1 / rest))
+            deed = self.rng.choices(names, weights)[0]
+            self.world.scheduler.note(f"keeper: {deed}")
+            await self._do(deed)
+
+    async def _do(self, deed: str) -> None:
+        if deed in ("price", "withdraw", "delete"):
+            await self._change_catalogue(deed)
+        elif deed in ("refund", "part of a refund", "dispute"):
+            self._move_money(deed)
+        elif deed == "expire":
+            open_ = self._sessions("open", "unpaid")
+            if open_:
+                self.world.engine.dashboard.expire(self.rng.choice(open_)["id"])
+        elif deed == "cancel":
+            commands = [c for c, in self.world.driver.execute("SELECT id FROM commands")]
+            if commands:
+                chosen = self.rng.choice(commands)
+                await self._run("cancel", lambda shop: cancel_command(shop, chosen))
+        elif deed == "cleanup":
+            age = timedelta(seconds=self.rng.choice((0, 60, 1800, 86400)))
+            for _ in range(self.rng.choice((1, 2))):
+                self._start("clean-up", lambda shop: expire_overdue(shop, age, source="person"))
+            self.world.reach("C39")
+        else:
+            await self._run("reconcile", reconcile)
+
+    def _start(self, name: str, flow: Any) -> Any:
+        async def guarded(shop: Shop) -> object:
+            # The command line prints these as facts; they end nothing.
+            try:
+                return await flow(shop)
+            except (DatabaseBusy, OutcomeUnknown) as error:
+                return error
+
+        return self.world.call(name, guarded, self.rng)
+
+    async def _run(self, name: str, flow: Any) -> None:
+        await wait_for(self._start(name, flow))
+
+    async def _change_catalogue(self, deed: str) -> None:
+        product = self.rng.choice(list(self.products.values()))
+        if deed == "price":
+            price = self.rng.choice(product.prices)
+            amount = max(60, price.amount_minor + self.rng.choice((-100, -1, 1, 50, 1000)))
+            await self._run(
+                "price", lambda shop: change_price(shop, product.id, price.type, amount)
+            )
+        elif deed == "withdraw":
+            self.world.reach("C30")
+            changed = _with_activity(product, active=not product.active)
+            self.products[product.id] = changed
+            await self._run(
+                "withdraw",
+                lambda shop: shop.db.transaction(upsert_products, [changed], shop.clock.now()),
+            )
+        else:
+            self.world.reach("C30")
+            self.world.driver.execute("DELETE FROM products WHERE id = ?", (product.id,))
+
+    def _sessions(self, status: str, paid: str) -> list[dict[str, Any]]:
+        rows = self.world.engine.state.rows["session"].values()
+        return [row for row in rows if (row["status"], row["payment_status"]) == (status, paid)]
+
+    def _move_money(self, deed: str) -> None:
+        paid = self._sessions("complete", "paid")
+        if not paid:
+            return
+        session = self.rng.choice(paid[-10:])
+        intent, dashboard = session["payment_intent"], self.world.engine.dashboard
+        try:
+            if deed == "dispute":
+                dashboard.open_dispute(intent)
+            else:
+                part = self.rng.randint(1, session["amount_total"] - 1)
+                dashboard.refund(intent, None if deed == "refund" else part)
+        except Refusal:
+            return
+        query = "SELECT paid_at FROM commands WHERE id = ?"
+        row = self.world.driver.execute(
+            query, (session["metadata"].get("command_id"),)
+        ).fetchone()  # fmt: skip
+        if deed == "refund" and row is not None and row[0] is None:
+            self.world.reach("C32")
+
+
+def _with_activity(product: Product, *, active: bool) -> Product:
+    return Product(
+        product.id, product.title, product.description, product.image, active,
+        product.tax_percentage, product.tax_inclusive, product.stock, product.prices,
+    )  # fmt: skip
+
+
+class Stranger:
+    """Knows command ids and a session of its own, and tries every door."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.rng = world.profile.rng("stranger")
+
+    async def prowl(self) -> None:
+        """Try something now and then."""
+        tries = self.rng.randint(0, self.world.profile.checkouts // 4)
+        for _ in range(tries):
+            await pause(self.rng.expovariate(tries / self.world.profile.arrivals))
+            victims = self.world.driver.execute("SELECT id FROM commands").fetchall()
+            if victims:
+                await self._try(self.rng.choice(victims)[0])
+
+    async def _try(self, victim: str) -> None:
+        trick = self.rng.choice(("pair", "link", "forged", "token", "webhook", "replay"))
+        self.world.scheduler.note(f"stranger: {trick} {victim}")
+        if trick == "pair":
+            await self._confirm(self._foreign_pair(victim), victim)
+        elif trick in ("link", "forged"):
+            await self._confirm(self._foreign_session(trick, victim), victim)
+        elif trick == "token":
+            await self._enter(victim)
+        else:
+            await self._post(trick)
+
+    def _foreign_pair(self, victim: str) -> str:
+        others = [s for s, c in self.world.watch.made.items() if c != victim]
+        return self.rng.choice(others) if others else "cs_test_nobody"
+
+    def _foreign_session(self, trick: str, victim: str) -> str:
+        """Pay a session that another program, or a Payment Link, made in the same account."""
+        query = "SELECT id, amount_minor FROM attempts WHERE command_id = ?"
+        attempt, amount = self.world.driver.execute(query, (victim,)).fetchone()
+        metadata = None
+        if trick == "forged":
+            metadata = {"app": "commande", "command_id": victim, "attempt_id": attempt,
+                        "total": str(amount), "currency": "eur", "mac": "0" * 64}  # fmt: skip
+        session = self.world.engine.dashboard.foreign_session(
+            amount=amount, client_reference_id=victim, payment_link=trick == "link",
+            metadata=metadata, pay_with="pm_card_visa",
+        )  # fmt: skip
+        self.world.reach("C27")
+        return str(session["id"])
+
+    async def _confirm(self, session: str, victim: str) -> None:
+        reply = self.world.call("confirm", lambda shop: confirm_payment(shop, session, victim),
+                                self.rng)  # fmt: skip
+        await wait_for(reply)
+        if reply.value is not None:
+            self.world.watch.cry("I7", "a foreign session confirmed a command", victim)
+
+    async def _enter(self, victim: str) -> None:
+        token = self.rng.choice((None, "", "x" * 32))
+        reply = self.world.call("retry", lambda shop: retry_payment(shop, victim, token), self.rng)
+        await wait_for(reply)
+        known = isinstance(reply.error, (CommandNotFound, DatabaseBusy, OutcomeUnknown))
+        if reply.value is not None or not (known or reply.lost):
+            self.world.watch.cry("I13", "a command opened without its token", victim)
+
+    async def _post(self, trick: str) -> None:
+        """A webhook that Stripe did not send, or that it sent long ago."""
+        body = b'{"id":"evt_1","object":"event","type":"checkout.session.completed","created":1}'
+        signature = None
+        events = list(self.world.engine.state.rows["event"].values())
+        if trick == "replay" and events:
+            body = b'{"id":"%b"}' % str(self.rng.choice(events)["id"]).encode()
+            signature = sign(body, "whsec_guess", int(self.world.scheduler.now))
+        reply = self.world.call(
+            "webhook", lambda shop: receive(self.world, shop, body, signature), self.rng
+        )
+        await wait_for(reply)
+        if reply.value == 200:
+            self.world.watch.cry("I13", "an unsigned webhook was believed")
+
+

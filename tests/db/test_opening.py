@@ -1,0 +1,431 @@
+"""A cart becomes one unpaid command with one live attempt, however often it is asked for."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.exc import IntegrityError
+
+from commande.core.cart import CartLine
+from commande.core.command import AttemptState, Status
+from commande.core.payment import PaymentState
+from commande.core.product import Price
+from commande.db import Database
+from commande.db.attempts import Attempt, insert_attempt, list_attempts
+from commande.db.catalogue import set_price, upsert_products
+from commande.db.commands import find_command
+from commande.db.journal import read_history
+from commande.db.opening import (
+    abandon_opening,
+    claim_opening,
+    mark_open,
+    open_command,
+    plan_retry,
+    release_opening,
+    replace_attempt,
+)
+from commande.db.settlement import apply_report
+from commande.db.tables import attempts, commands, modules
+from commande.db.upkeep import bury_command, fence_command, give_up_session
+from commande.errors import (
+    AlreadyPaid,
+    CommandExpired,
+    CommandNotFound,
+    CommandsModuleMissing,
+    IdempotencyConflict,
+    InputInvalid,
+    PaymentProcessing,
+    PriceChanged,
+    TotalOutOfRange,
+)
+from tests.support.counter import (
+    BREAD,
+    CAKE,
+    IDS,
+    NOW,
+    asked,
+    claim,
+    later,
+    open_session,
+    opened,
+    order,
+    paid,
+    says,
+    ticket,
+)
+
+
+def count(conn: Connection) -> tuple[int, int]:
+    """Commands and attempts."""
+    found = [conn.scalar(select(func.count()).select_from(t)) or 0 for t in (commands, attempts)]
+    return found[0], found[1]
+
+
+async def kinds(db: Database, command_id: str) -> list[str]:
+    return [fact.kind for fact in await db.read(read_history, command_id)]
+
+
+# One command.
+
+
+async def test_a_cart_becomes_an_unpaid_command_with_one_attempt(shop_db: Database) -> None:
+    given = ticket()
+    found = await shop_db.transaction(open_command, order(), given, claim())
+    command = await shop_db.read(find_command, given.command_id)
+    assert command == found.command
+    assert command is not None
+    assert (command.status, command.paid, command.module_id) == (Status.UNPAID, False, "a" * 24)
+    assert command.cart == [
+        {"product_id": BREAD.id, "quantity": 2, "type": "standard"},
+        {"product_id": CAKE.id, "quantity": 1, "type": "six"},
+    ]
+    assert command.ref == given.refs[0]
+    assert await shop_db.read(list_attempts, command.id) == [found.attempt]
+    assert found.attempt.amount_minor == found.attempt.quote.total_minor == 3899
+    assert found.mine
+    assert await kinds(shop_db, command.id) == ["opened", "session_requested"]
+
+
+async def test_a_claim_made_twice_gives_one_command(shop_db: Database) -> None:
+    key = claim()
+    first = await shop_db.transaction(open_command, order(), ticket(), key)
+    second = await shop_db.transaction(open_command, order(), ticket(later(hours=3)), key)
+    assert second.command == first.command
+    assert second.attempt.id == first.attempt.id
+    assert await shop_db.read(count) == (1, 1)
+
+
+async def test_c09_concurrent_claims_give_one_command_and_one_opener(shop_db: Database) -> None:
+    key = claim()
+    found = await asyncio.gather(
+        *(shop_db.transaction(open_command, order(), ticket(), key) for _ in range(8))
+    )
+    assert len({opening.command.id for opening in found}) == 1
+    assert [opening.mine for opening in found].count(True) == 1
+    assert await shop_db.read(count) == (1, 1)
+
+
+async def test_without_the_claim_concurrent_openings_would_be_many(shop_db: Database) -> None:
+    found = await asyncio.gather(
+        *(shop_db.transaction(open_command, order(), ticket(), claim()) for _ in range(8))
+    )
+    assert len({opening.command.id for opening in found}) == 8
+
+
+async def test_the_same_key_with_another_body_is_refused(shop_db: Database) -> None:
+    await shop_db.transaction(open_command, order(), ticket(), claim("key", "one"))
+    with pytest.raises(IdempotencyConflict):
+        await shop_db.transaction(open_command, order(), ticket(), claim("key", "two"))
+    assert await shop_db.read(count) == (1, 1)
+
+
+async def test_an_opening_that_fails_leaves_its_key_free(shop_db: Database) -> None:
+    key = claim()
+    with pytest.raises(InputInvalid):
+        await shop_db.transaction(open_command, order(CartLine("f" * 24, 1)), ticket(), key)
+    assert await shop_db.read(count) == (0, 0)
+    await shop_db.transaction(open_command, order(), ticket(), key)
+    assert await shop_db.read(count) == (1, 1)
+
+
+@pytest.mark.parametrize(("seconds", "commands_made"), [(0, 1), (59, 1), (60, 2), (3600, 2)])
+async def test_a_double_click_is_one_command_for_a_minute(
+    shop_db: Database, seconds: int, commands_made: int
+) -> None:
+    key = claim("own", from_caller=False)
+    await shop_db.transaction(open_command, order(), ticket(), key)
+    await shop_db.transaction(open_command, order(), ticket(later(seconds=seconds)), key)
+    assert (await shop_db.read(count))[0] == commands_made
+
+
+async def test_a_second_order_after_the_first_is_paid_is_another_command(
+    shop_db: Database,
+) -> None:
+    key = claim("own", from_caller=False)
+
+    def open_and_pay(conn: Connection) -> None:
+        found = open_session(conn, open_command(conn, order(), ticket(), key))
+        apply_report(conn, says(found.attempt), "webhook", NOW)
+
+    await shop_db.transaction(open_and_pay)
+    found = await shop_db.transaction(open_command, order(), ticket(later(seconds=5)), key)
+    assert found.mine
+    assert await shop_db.read(count) == (2, 2)
+
+
+async def test_a_key_answers_the_same_after_the_payment(shop_db: Database) -> None:
+    key = claim()
+
+    def open_and_pay(conn: Connection) -> str | None:
+        found = open_session(conn, open_command(conn, order(), ticket(), key))
+        apply_report(conn, says(found.attempt), "webhook", NOW)
+        return found.attempt.url
+
+    url = await shop_db.transaction(open_and_pay)
+    found = await shop_db.transaction(open_command, order(), ticket(later(hours=1)), key)
+    assert (found.attempt.url, found.mine) == (url, False)
+    assert await shop_db.read(count) == (1, 1)
+
+
+async def test_a_key_whose_attempt_died_unseen_tries_again(shop_db: Database) -> None:
+    key = claim()
+    first = await shop_db.transaction(open_command, order(), ticket(), key)
+    await shop_db.transaction(abandon_opening, first.attempt.id, "refused", NOW)
+    second = await shop_db.transaction(open_command, order(), ticket(), key)
+    assert (second.command.id, second.attempt.number) == (first.command.id, 2)
+    assert second.mine
+
+
+async def test_c37_a_claim_opens_nothing_behind_the_fence(shop_db: Database) -> None:
+    """Clean-up's fence goes up while a repeated claim waits: the claim must see it."""
+    key = claim()
+    first = await shop_db.transaction(open_command, order(), ticket(), key)
+    await shop_db.transaction(abandon_opening, first.attempt.id, "refused", NOW)
+
+    def fence_slowly(conn: Connection) -> None:
+        fence_command(conn, first.command.id, NOW)
+        if conn.dialect.name == "postgresql":
+            conn.execute(text("SELECT pg_sleep(0.4)"))
+        bury_command(conn, first.command.id, "worker", NOW)
+
+    async def claim_a_little_later() -> Any:
+        await asyncio.sleep(0.1)
+        return await shop_db.transaction(open_command, order(), ticket(), key)
+
+    _, found = await asyncio.gather(shop_db.transaction(fence_slowly), claim_a_little_later())
+    assert not found.mine
+    assert (await shop_db.read(count)) == (1, 1)
+
+
+async def test_a_shop_without_its_module_sells_nothing(shop_db: Database) -> None:
+    await shop_db.transaction(lambda conn: conn.execute(modules.delete()).close())
+    with pytest.raises(CommandsModuleMissing):
+        await shop_db.transaction(open_command, order(), ticket(), claim())
+
+
+async def test_a_total_below_stripes_least_is_refused(shop_db: Database) -> None:
+    penny = replace(BREAD, prices=(Price("standard", 1, "eur"),))
+    await shop_db.transaction(upsert_products, [penny], NOW)
+    with pytest.raises(TotalOutOfRange):
+        await shop_db.transaction(open_command, order(CartLine(BREAD.id, 1)), ticket(), claim())
+    assert await shop_db.read(count) == (0, 0)
+
+
+async def test_s22_a_reference_that_is_taken_is_not_given_again(shop_db: Database) -> None:
+    first = ticket()
+    second = replace(ticket(), refs=(first.refs[0], "#SECOND00"))
+    await shop_db.transaction(open_command, order(), first, claim())
+    found = await shop_db.transaction(open_command, order(), second, claim())
+    assert found.command.ref == "#SECOND00"
+
+
+async def test_r2_the_parameters_are_frozen_with_the_attempt(shop_db: Database) -> None:
+    found = await shop_db.transaction(asked)
+    parameters = found.attempt.parameters
+    assert parameters["expires_at"] == int(found.attempt.expires_at.timestamp())
+    assert parameters["client_reference_id"] == found.command.id
+    assert parameters["metadata"]["total"] == "3899"
+    assert [item["price_data"]["unit_amount"] for item in parameters["line_items"]] == [450, 2999]
+    await shop_db.transaction(set_price, CAKE.id, "six", 1, NOW)
+    (again,) = await shop_db.read(list_attempts, found.command.id)
+    assert again.parameters == parameters
+
+
+# One live attempt.
+
+
+async def test_c10_the_database_refuses_a_second_live_attempt(shop_db: Database) -> None:
+    found = await shop_db.transaction(opened)
+    second = replace(
+        found.attempt, id=IDS.object_id(NOW), number=2, state=AttemptState.CREATING,
+        idempotency_key="other", stripe_session_id=None,
+    )  # fmt: skip
+    with pytest.raises(IntegrityError):
+        await shop_db.transaction(insert_attempt, second)
+
+
+async def test_only_one_of_many_callers_holds_the_lease(shop_db: Database) -> None:
+    found = await shop_db.transaction(asked)
+    await shop_db.transaction(release_opening, found.attempt.id, "unavailable", NOW)
+    claims = await asyncio.gather(
+        *(shop_db.transaction(claim_opening, found.command.id, ticket()) for _ in range(6))
+    )
+    assert [opening.mine for opening in claims].count(True) == 1
+    assert {opening.attempt.tries for opening in claims} == {2}
+
+
+async def test_c02_a_dead_callers_lease_runs_out(shop_db: Database) -> None:
+    found = await shop_db.transaction(asked)
+    waiting = await shop_db.transaction(claim_opening, found.command.id, ticket(later(seconds=12)))
+    taking = await shop_db.transaction(claim_opening, found.command.id, ticket(later(seconds=13)))
+    assert (waiting.mine, taking.mine) == (False, True)
+
+
+async def test_nobody_claims_what_does_not_exist(shop_db: Database) -> None:
+    with pytest.raises(CommandNotFound):
+        await shop_db.transaction(claim_opening, "f" * 24, ticket())
+
+
+async def test_c04_the_session_is_recorded_once(shop_db: Database) -> None:
+    found = await shop_db.transaction(asked)
+    report = says(found.attempt, PaymentState.OPEN, session_id="cs_test_1")
+    quote = found.attempt.quote
+    first = await shop_db.transaction(mark_open, found.attempt.id, report, quote, NOW)
+    again = await shop_db.transaction(mark_open, found.attempt.id, report, quote, later(hours=1))
+    assert first == again
+    assert (first.state, first.opened_at) == (AttemptState.OPEN, NOW)
+    assert (await kinds(shop_db, found.command.id)).count("session_opened") == 1
+
+
+async def test_c37_a_session_of_a_closed_attempt_is_not_handed_out(shop_db: Database) -> None:
+    found = await shop_db.transaction(asked)
+    await shop_db.transaction(abandon_opening, found.attempt.id, "expired", NOW)
+    report = says(found.attempt, PaymentState.OPEN, session_id="cs_test_1")
+    closed = await shop_db.transaction(
+        mark_open, found.attempt.id, report, found.attempt.quote, NOW
+    )
+    assert (closed.state, closed.url) == (AttemptState.CLOSED, None)
+
+
+async def test_the_total_of_stripe_is_frozen_where_tax_was_rounded(shop_db: Database) -> None:
+    found = await shop_db.transaction(asked)
+    first, *rest = found.attempt.quote.lines
+    adopted = replace(found.attempt.quote, lines=(replace(first, unit_minor=451), *rest))
+    report = says(found.attempt, PaymentState.OPEN, session_id="cs_test_1")
+    attempt = await shop_db.transaction(mark_open, found.attempt.id, report, adopted, NOW)
+    assert attempt.amount_minor == attempt.quote.total_minor == 3901
+    assert await shop_db.read(list_attempts, found.command.id) == [attempt]
+
+
+async def test_a_delay_is_told_once_per_reason(shop_db: Database) -> None:
+    found = await shop_db.transaction(asked)
+    for reason in ("unavailable", "unavailable", "indeterminate"):
+        await shop_db.transaction(release_opening, found.attempt.id, reason, NOW)
+    assert (await kinds(shop_db, found.command.id)).count("session_delayed") == 2
+
+
+async def test_an_abandoned_attempt_makes_room_once(shop_db: Database) -> None:
+    found = await shop_db.transaction(asked)
+    for _ in range(2):
+        await shop_db.transaction(abandon_opening, found.attempt.id, "refused", NOW)
+    new = await shop_db.transaction(replace_attempt, found.command.id, ticket())
+    assert (new.attempt.number, new.attempt.quote, new.mine) == (2, found.attempt.quote, True)
+    waiting = await shop_db.transaction(replace_attempt, found.command.id, ticket())
+    assert (waiting.attempt.id, waiting.mine) == (new.attempt.id, False)
+    assert (await kinds(shop_db, found.command.id)).count("session_abandoned") == 1
+
+
+async def test_c37_behind_the_fence_no_attempt_is_replaced(shop_db: Database) -> None:
+    found = await shop_db.transaction(asked)
+    await shop_db.transaction(abandon_opening, found.attempt.id, "refused", NOW)
+    await shop_db.transaction(fence_command, found.command.id, NOW)
+    with pytest.raises(CommandExpired):
+        await shop_db.transaction(replace_attempt, found.command.id, ticket())
+
+
+# Paying again.
+
+
+async def retry(db: Database, command_id: str, accept: int | None = None, **passed: Any) -> Any:
+    return await db.transaction(plan_retry, command_id, ticket(NOW + timedelta(**passed)), accept)
+
+
+async def closed_attempt(db: Database) -> Attempt:
+    found = await db.transaction(opened)
+    await db.transaction(give_up_session, found.attempt.id, NOW)
+    return found.attempt
+
+
+async def test_r4_a_retry_gives_the_open_session_again(shop_db: Database) -> None:
+    found = await shop_db.transaction(opened)
+    plan = await retry(shop_db, found.command.id, minutes=5)
+    assert (plan.attempt, plan.stale, plan.mine) == (found.attempt, False, False)
+
+
+async def test_a_session_with_little_time_left_is_retired(shop_db: Database) -> None:
+    found = await shop_db.transaction(opened)
+    left = found.attempt.expires_at - NOW
+    enough = await retry(shop_db, found.command.id, seconds=(left.total_seconds() - 1800))
+    little = await retry(shop_db, found.command.id, seconds=(left.total_seconds() - 1799))
+    assert (enough.stale, little.stale) == (False, True)
+
+
+async def test_r4_after_an_expired_session_comes_a_new_attempt(shop_db: Database) -> None:
+    dead = await closed_attempt(shop_db)
+    plan = await retry(shop_db, dead.command_id, minutes=5)
+    assert (plan.attempt.number, plan.mine, plan.stale) == (2, True, False)
+    assert plan.attempt.idempotency_key != dead.idempotency_key
+
+
+async def test_c10_two_retries_at_once_make_one_attempt(shop_db: Database) -> None:
+    dead = await closed_attempt(shop_db)
+    plans = await asyncio.gather(*(retry(shop_db, dead.command_id, minutes=5) for _ in range(6)))
+    assert len({plan.attempt.id for plan in plans}) == 1
+    assert [plan.mine for plan in plans].count(True) == 1
+
+
+async def test_c29_a_moved_price_must_be_accepted(shop_db: Database) -> None:
+    dead = await closed_attempt(shop_db)
+    await shop_db.transaction(set_price, CAKE.id, "six", 3099, NOW)
+    with pytest.raises(PriceChanged) as refusal:
+        await retry(shop_db, dead.command_id)
+    assert (refusal.value.old_minor, refusal.value.new_minor) == (3899, 3999)
+    with pytest.raises(PriceChanged):
+        await retry(shop_db, dead.command_id, accept=3899)
+    plan = await retry(shop_db, dead.command_id, accept=3999)
+    assert plan.attempt.amount_minor == 3999
+
+
+async def test_c29_an_accepted_price_retires_the_older_session_first(shop_db: Database) -> None:
+    found = await shop_db.transaction(opened)
+    await shop_db.transaction(set_price, CAKE.id, "six", 3099, NOW)
+    plan = await retry(shop_db, found.command.id, accept=3999)
+    assert (plan.stale, plan.attempt.amount_minor) == (True, 3899)
+
+
+async def test_c30_what_left_the_catalogue_cannot_be_paid_again(shop_db: Database) -> None:
+    found = await shop_db.transaction(opened)
+    await shop_db.transaction(upsert_products, [replace(CAKE, active=False)], NOW)
+    with pytest.raises(InputInvalid):
+        await retry(shop_db, found.command.id)
+
+
+async def test_tax_that_stripe_rounded_is_no_moved_price(shop_db: Database) -> None:
+    taxed = replace(CAKE, tax_inclusive=False)
+    await shop_db.transaction(upsert_products, [taxed], NOW)
+
+    def open_with_adopted_tax(conn: Connection) -> str:
+        found = asked(conn)
+        quote = found.attempt.quote
+        last = quote.lines[-1]
+        adopted = replace(
+            quote, lines=(*quote.lines[:-1], replace(last, tax_minor=last.tax_minor - 1))
+        )
+        report = says(found.attempt, PaymentState.OPEN, session_id="cs_test_1")
+        mark_open(conn, found.attempt.id, report, adopted, NOW)
+        return found.command.id
+
+    plan = await retry(shop_db, await shop_db.transaction(open_with_adopted_tax))
+    assert not plan.stale
+
+
+async def test_what_is_paid_under_way_or_gone_is_not_paid_again(shop_db: Database) -> None:
+    settled = await shop_db.transaction(paid)
+    with pytest.raises(AlreadyPaid):
+        await retry(shop_db, settled.command.id)
+
+    delayed = await shop_db.transaction(opened)
+    report = says(delayed.attempt, PaymentState.PROCESSING)
+    await shop_db.transaction(apply_report, report, "webhook", NOW)
+    with pytest.raises(PaymentProcessing):
+        await retry(shop_db, delayed.command.id)
+
+    fenced = await shop_db.transaction(opened)
+    await shop_db.transaction(fence_command, fenced.command.id, NOW)
+    with pytest.raises(CommandExpired):
+        await retry(shop_db, fenced.command.id)
+    with pytest.raises(CommandNotFound):
+        await retry(shop_db, "f" * 24)
