@@ -207,7 +207,7 @@ BREACHES = {
 }
 
 
-MODULES = "__main__ worker shop stripe_gateway mail letters format settings ids errors version"
+MODULES = "__main__ worker shop stripe_gateway mail letters format logs settings ids errors version"
 OWNERS = {
     "cli/sample.py": "typer, rich, commande.sandbox.sample",
     "db/sample.py": "alembic, sqlalchemy",

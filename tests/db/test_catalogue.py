@@ -114,7 +114,7 @@ async def test_two_imports_at_once_leave_one_whole_catalogue(shop_db: Database) 
         *(shop_db.transaction(upsert_products, version, NOW) for version in versions)
     )
     found = await shop_db.read(read_products)
-    assert found in [sorted(version, key=lambda p: found.index(p)) for version in versions
+    assert found in [sorted(version, key=found.index) for version in versions
                      if all(p in found for p in version)]  # fmt: skip
 
 

@@ -27,7 +27,6 @@ from commande.db.opening import (
     release_opening,
     replace_attempt,
 )
-from commande.db.settlement import apply_report
 from commande.db.tables import attempts, commands, modules
 from commande.db.upkeep import bury_command, fence_command, give_up_session
 from commande.errors import (
@@ -54,6 +53,7 @@ from tests.support.counter import (
     order,
     paid,
     says,
+    tell,
     ticket,
 )
 
@@ -148,7 +148,7 @@ async def test_a_second_order_after_the_first_is_paid_is_another_command(
 
     def open_and_pay(conn: Connection) -> None:
         found = open_session(conn, open_command(conn, order(), ticket(), key))
-        apply_report(conn, says(found.attempt), "webhook", NOW)
+        tell(conn, says(found.attempt))
 
     await shop_db.transaction(open_and_pay)
     found = await shop_db.transaction(open_command, order(), ticket(later(seconds=5)), key)
@@ -161,7 +161,7 @@ async def test_a_key_answers_the_same_after_the_payment(shop_db: Database) -> No
 
     def open_and_pay(conn: Connection) -> str | None:
         found = open_session(conn, open_command(conn, order(), ticket(), key))
-        apply_report(conn, says(found.attempt), "webhook", NOW)
+        tell(conn, says(found.attempt))
         return found.attempt.url
 
     url = await shop_db.transaction(open_and_pay)
@@ -418,8 +418,7 @@ async def test_what_is_paid_under_way_or_gone_is_not_paid_again(shop_db: Databas
         await retry(shop_db, settled.command.id)
 
     delayed = await shop_db.transaction(opened)
-    report = says(delayed.attempt, PaymentState.PROCESSING)
-    await shop_db.transaction(apply_report, report, "webhook", NOW)
+    await shop_db.transaction(tell, says(delayed.attempt, PaymentState.PROCESSING))
     with pytest.raises(PaymentProcessing):
         await retry(shop_db, delayed.command.id)
 

@@ -112,6 +112,6 @@ async def test_long_names_and_many_lines_do_not_widen_a_phone(stand: Stand, page
     }
     await page.set_viewport_size({"width": 320, "height": 700})
     await page.goto(page_of(stand, line_items=[line, *[a_line() for _ in range(20)]]))
-    wide = "[...document.querySelectorAll(\"*\")].filter(e => e.getBoundingClientRect().right > 320)"
+    wide = '[...document.querySelectorAll("*")].filter(e => e.getBoundingClientRect().right > 320)'
     assert await page.evaluate(f"{wide}.map(e => e.tagName + e.className)") == []
     assert await page.evaluate("document.documentElement.scrollWidth") == 320

@@ -59,6 +59,12 @@ def test_lost_answers_are_told_apart_by_what_was_done() -> None:
         assert len(engine.state.rows["session"]) - before == done
 
 
+def test_half_a_surrogate_pair_is_refused() -> None:
+    engine = an_engine()
+    for order in (an_order(metadata={"k": "\ud800"}), an_order(client_reference_id="\udfff")):
+        assert engine.handle("POST", "/v1/checkout/sessions", order, HEADERS)[0] == 400
+
+
 def test_a_key_is_free_again_after_a_hang() -> None:
     engine = an_engine()
     engine.fail("hang_before")

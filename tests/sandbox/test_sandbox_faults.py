@@ -213,6 +213,8 @@ def test_the_control_api_does_what_the_dashboard_does(stand: Stand) -> None:
     stand.control("POST", "clock", {"advance": 3600})
     assert stand.control("GET", "status")["now"] - before >= 3600
     assert abs(stand.control("POST", "clock", {"offset": 0})["now"] - time.time()) < 5
+    stand.engine.fail("lost", type="checkout.session.*")
+    assert stand.control("GET", "status")["next_webhook"] == {"faults": ["lost"], "certain": True}
     settings = stand.control("POST", "settings", {"sepa_delay": 1, "tax_rounding": "rate"})
     assert (settings["sepa_delay"], settings["tax_rounding"]) == (1, "rate")
     assert stand.control("GET", "status")["counts"]["session"] == 2

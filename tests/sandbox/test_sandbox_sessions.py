@@ -115,6 +115,21 @@ def test_what_is_expanded_comes_whole(stand: Stand) -> None:
         stand.v1.checkout.sessions.retrieve(paid.id, {"expand": ["payment_intent.nonsense"]})
 
 
+def test_a_list_can_be_expanded_too(stand: Stand) -> None:
+    stand.paid()
+    [session] = stand.v1.checkout.sessions.list({"expand": ["data.payment_intent"]}).data
+    assert isinstance(session.payment_intent, stripe.PaymentIntent)
+
+
+def test_an_attempt_that_failed_is_cancelled_with_its_session(stand: Stand) -> None:
+    session = stand.order()
+    stand.confirm(session.id, payment_method="4000000000000002")
+    stand.v1.checkout.sessions.expire(session.id)
+    intent = stand.look(session.id).payment_intent
+    assert isinstance(intent, stripe.PaymentIntent)
+    assert (intent.status, intent.cancellation_reason) == ("canceled", "expired")
+
+
 def test_metadata_goes_where_it_was_put_and_nowhere_else(stand: Stand) -> None:
     session = stand.paid(
         metadata={"on": "session"}, payment_intent_data={"metadata": {"on": "intent"}}

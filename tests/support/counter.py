@@ -114,10 +114,15 @@ def says(
     return replace(known, **changes)
 
 
+def tell(conn: Connection, report: PaymentReport, now: datetime = NOW, **options: Any) -> Settled:
+    """Write a report that was read the moment before."""
+    given = {"source": "webhook", "as_of": now} | options
+    return apply_report(conn, report, now=now, **given)
+
+
 def paid(conn: Connection, **changes: Any) -> Settled:
     """A command that is paid a minute later."""
-    report, now = says(opened(conn, **changes).attempt), later(minutes=1)
-    return apply_report(conn, report, "webhook", now, as_of=now)
+    return tell(conn, says(opened(conn, **changes).attempt), later(minutes=1))
 
 
 def every_kind_of_row(conn: Connection) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -11,6 +12,13 @@ from commande.sandbox.webhooks import Parcel
 
 _PATIENCE = 20.0  # seconds for a receiver to answer
 _AT_ONCE = 16
+_LONGEST_NAP = 3600.0
+_log = logging.getLogger(__name__)
+
+
+def _tell_why_it_ended(rounds: "asyncio.Task[None]") -> None:
+    if not rounds.cancelled() and rounds.exception() is not None:
+        _log.error("webhooks are no longer delivered", exc_info=rounds.exception())
 
 
 class Courier:
@@ -37,6 +45,7 @@ class Courier:
             timeout=aiohttp.ClientTimeout(total=_PATIENCE), auto_decompress=False
         ) as http:
             rounds = asyncio.create_task(self._rounds(http))
+            rounds.add_done_callback(_tell_why_it_ended)
             try:
                 yield
             finally:
@@ -55,11 +64,10 @@ class Courier:
                 task.add_done_callback(self._under_way.discard)
             await self._tell()  # some may have been dropped unsent
             due = self._engine.next_due()
-            wait = None if due is None else max(0.0, due - self._engine.world.clock.now())
+            # An hour at most: the machine may have slept meanwhile.
+            wait = _LONGEST_NAP if due is None else due - self._engine.world.clock.now()
             with contextlib.suppress(TimeoutError):
-                # An hour at most: the machine may have slept.
-                await asyncio.wait_for(self._stir.wait(), min(wait or 3600.0, 3600.0)
-                                       if wait is None or wait > 0 else 0.001)  # fmt: skip
+                await asyncio.wait_for(self._stir.wait(), min(max(wait, 0.001), _LONGEST_NAP))
 
     async def _carry(self, http: aiohttp.ClientSession, parcel: Parcel) -> None:
         status: int | None = None

@@ -3,12 +3,14 @@ only a stand-in can: move its clock, deliver now, tell its state.
 """
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from commande.sandbox import payments, refunds, sessions, webhooks
 from commande.sandbox.cards import Means, find_means
 from commande.sandbox.events import render_event
+from commande.sandbox.faults import EVENT_FAULTS, Fault
 from commande.sandbox.session_form import SESSION
 from commande.sandbox.store import Row
 from commande.sandbox.world import Settings
@@ -174,6 +176,7 @@ class Dashboard:
             "settings": world.settings.listed(),
             "faults": [fault.listed() for fault in world.faults.orders],
             "next_due": self._engine.next_due(),
+            "next_webhook": _fate(world.faults.orders),
             "deliveries_waiting": [
                 {"id": id_, "event": row["event"], "type": _type_of(rows["event"], row["event"]),
                  "endpoint": row["endpoint"], "due_in": row["due"] - now,
@@ -202,6 +205,17 @@ class Dashboard:
         if row is None:
             raise ValueError(f"no such event: {id_}")
         return render_event(row)
+
+
+def _fate(orders: list[Fault]) -> Row:
+    """What awaits the webhook of the next completed session, as far as it is certain."""
+    kinds = [
+        order.kind
+        for order in orders
+        if order.kind in EVENT_FAULTS and fnmatchcase("checkout.session.completed", order.type)
+    ]
+    certain = all(order.probability >= 1 for order in orders if order.kind in kinds)
+    return {"faults": list(dict.fromkeys(kinds)), "certain": certain}
 
 
 def _type_of(events: dict[str, Row], id_: str) -> str | None:

@@ -27,7 +27,9 @@ def parse_form(raw: bytes | str) -> dict[str, Any]:
     """Read a form body or query string into nested dictionaries and lists."""
     text = raw.decode("utf-8", "strict") if isinstance(raw, bytes) else raw
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        pairs = parse_qsl(
+            text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+        )
     except ValueError as error:
         raise Refusal("Invalid request: the body is no form.") from error
     nested: dict[str, Any] = {}
@@ -77,12 +79,22 @@ class Text:
             if self.clears:
                 return None
             raise empty(path)
+        _check_writable(text, path)
         if len(text) > self.longest:
             shown = f"{text[:8]}...{text[-4:]}"
             raise Refusal(
                 f"Invalid string: {shown}; must be at most {self.longest} characters", param=path
             )
         return text
+
+
+def _check_writable(text: str, path: str) -> None:
+    """Refuse what JSON cannot carry: half a surrogate pair (only callers in process have such)."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Refusal("Invalid string: must be UTF-8", param=path) from None
 
 
 def empty(path: str) -> Refusal:
@@ -258,6 +270,7 @@ def _check_entry(key: str, text: Any, path: str) -> None:
                       f"is {len(key)} characters. Invalid key: {key}", param=spot)  # fmt: skip
     if isinstance(text, dict | list | bool) or text is None:
         raise Refusal("Invalid string: must be a string", param=spot)
+    _check_writable(f"{key}{text}", spot)
     if len(str(text)) > 500:
         raise Refusal(f"Metadata values can have up to 500 characters, but you passed in a value "
                       f"that is {len(str(text))} characters. Invalid value: {text}",

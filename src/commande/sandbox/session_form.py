@@ -108,7 +108,7 @@ SESSION = Hash(
         "adaptive_pricing": _OFF,
         "after_expiration": Only(),
         "allow_promotion_codes": Only(False),
-        "allowed_payment_method_types": Array(Choice(*PLAYED_METHODS), 1, 50),
+        "allowed_payment_method_types": Array(Only(*PLAYED_METHODS), 1, 50),
         "automatic_tax": Hash({"enabled": Only(False), "liability": Only()}, ("enabled",)),
         "billing_address_collection": Only("auto"),
         "branding_settings": _BRANDING,

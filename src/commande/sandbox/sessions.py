@@ -165,5 +165,20 @@ def expire_session(world: World, id_: str, *, by_clock: bool = False) -> Row:
         )  # fmt: skip
     row = {**row, "status": "expired", "url": None}
     world.state.put("session", id_, row)
+    _cancel_intent(world, world.state.rows["checkout"][id_].get("intent"))
     emit(world, "checkout.session.expired", row)
     return row
+
+
+def _cancel_intent(world: World, id_: str | None) -> None:
+    """The intent of a first, declined attempt ends with its session."""
+    if id_ is None:
+        return
+    intent = world.state.rows["payment_intent"][id_] | {
+        "status": "canceled",
+        "canceled_at": world.now,
+        "cancellation_reason": "expired",
+        "next_action": None,
+    }
+    world.state.put("payment_intent", id_, intent)
+    emit(world, "payment_intent.canceled", intent)

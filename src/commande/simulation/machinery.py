@@ -7,7 +7,7 @@ from commande.errors import CommandeError, DatabaseBusy, OutcomeUnknown
 from commande.flows.inbox import receive_event
 from commande.sandbox.webhooks import Parcel
 from commande.shop import Shop
-from commande.simulation.ground import SECRETS
+from commande.simulation.ground import SECRETS, START
 from commande.simulation.scheduler import Process, Task, pause, wait_for
 from commande.worker import DUTIES, Duty
 
@@ -25,9 +25,10 @@ _DUE: Final = {
     "clean-up": f"SELECT coalesce((SELECT 0 FROM commands WHERE status = 'expiring' LIMIT 1),"
     f" {_UNIX.format('min(created_at)')} + 86400) FROM commands WHERE status = 'unpaid'",
 }
-# Duties without a due row run by their timetable, stretched: a worker may be slow, and thousands
-# of idle turns would show nothing. Seconds between turns while customers are about, and later.
-_STRETCHED: Final = {"events": (900.0, 4 * 3600.0), "prune": (6 * 3600.0, 30 * 3600.0)}
+# Duties without a due row run by their timetable, stretched: thousands of idle turns would show
+# nothing, and a worker may be slow. Shares of the time in which customers arrive, then seconds.
+_STRETCHED: Final = {"events": (0.3, 5 * 3600.0), "prune": (3.0, 30 * 3600.0)}
+_LONGEST_REST: Final = 900.0
 
 
 class Courier:
@@ -99,6 +100,7 @@ class Crew:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._due_at: dict[tuple[str, str], float] = {}
+        self._tired: dict[tuple[str, str], int] = {}
         self._stirred = False
         world.on_start = self.begin
         world.stir = self.stir
@@ -142,13 +144,25 @@ class Crew:
     def _next_turn(self, process: Process, duty: Duty) -> float | None:
         now = self._world.scheduler.now
         if duty.name in _STRETCHED:
-            busy, later = _STRETCHED[duty.name]
-            return now + (later if self._world.calm else busy) * (0.2 + process.rng.random() * 2)
+            share, later = _STRETCHED[duty.name]
+            arrivals = self._world.profile.arrivals
+            usual = share * arrivals if now < START + arrivals else later * (1 + self._world.calm)
+            return now + max(usual, duty.every) * (0.2 + process.rng.random() * 1.6)
         due = self._world.driver.execute(_DUE[duty.name]).fetchone()[0]
         if due is None:
             return None
-        soon = now + duty.every * process.rng.random()
-        return max(soon, due - process.skew + 0.001)
+        at = due - process.skew + 0.001
+        # What stays due turn after turn is asked about more and more rarely: a duty that a long
+        # outage stops would fill the trace.
+        tired = self._tired.get((process.name, duty.name), 0) if at < now else 0
+        soon = now + min(duty.every * 2.0**tired, _LONGEST_REST) * process.rng.random()
+        return max(soon, at)
+
+    def _still_due(self, process: Process, duty: Duty) -> bool:
+        if duty.name in _STRETCHED:
+            return False
+        due = self._world.driver.execute(_DUE[duty.name]).fetchone()[0]
+        return due is not None and due < self._world.scheduler.now + process.skew
 
     async def _turn(self, process: Process, duty: Duty, at: float) -> None:
         name = (process.name, duty.name)
@@ -164,8 +178,9 @@ class Crew:
         task = self._world.scheduler.task
         assert task is not None  # noqa: S101 – this is one
         task.label = "rest"
-        await pause(min(duty.every, 20.0) * (0.5 + process.rng.random()))
+        await pause(min(duty.every, 20.0) * (0.2 + process.rng.random()))
         self._due_at.pop(name, None)
+        self._tired[name] = self._tired.get(name, 0) + 1 if self._still_due(process, duty) else 0
         self._plan(process, duty)
 
 

@@ -82,11 +82,12 @@ class ShopMetrics(Collector):
         yield _gauges("commande_events", "Stripe's events by state.", "state", events)
         messages = dict.fromkeys(_MESSAGES, 0) | figures.messages
         yield _gauges("commande_messages", "Letters by state.", "state", messages)
-        for name, what, since in (
-            ("commande_event_age_seconds", "Age of the oldest pending event.", figures.oldest_event_at),
-            ("commande_message_age_seconds", "Age of the oldest pending letter.", figures.oldest_message_at),
-        ):  # fmt: skip
-            yield _gauge(name, what, _age(since, now) or 0.0)
+        for what, since in (
+            ("event", figures.oldest_event_at),
+            ("message", figures.oldest_message_at),
+        ):
+            name = f"commande_{what}_age_seconds"
+            yield _gauge(name, f"Age of the oldest pending {what}.", _age(since, now) or 0.0)
         beat = _age(figures.worker_at, now)
         if beat is not None:
             yield _gauge("commande_worker_seconds", "Time since a worker was last alive.", beat)

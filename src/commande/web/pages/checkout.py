@@ -158,7 +158,7 @@ class Sheet:
         return visit.print(
             "checkout.html",
             status,
-            # A page with personal data in it is nobody's to keep; the empty one may be gone back to.
+            # With personal data in it the page is nobody's to keep; the empty one may be.
             secret=any(self.typed[name] for name in FIELDS),
             **front_context(module, voice, settings.shop_name, self.basket.pieces),
             **shown | context,
