@@ -275,14 +275,14 @@ async def test_i05_a_status_moves_exactly_along_the_transition_table(shop_db: Da
         assert moved is (may_move(old, new) or old is new), f"{old} → {new}"
 
 
-async def test_without_the_trigger_a_status_moves_anywhere(shop_db: Database) -> None:
-    await shop_db.transaction(every_kind_of_row)
-    drop = drop_trigger(shop_db.dialect, "commands_status_moves")
-    await shop_db.transaction(lambda conn: conn.execute(text(drop)).close())
+async def test_without_the_trigger_a_status_moves_anywhere(own_shop_db: Database) -> None:
+    await own_shop_db.transaction(every_kind_of_row)
+    drop = drop_trigger(own_shop_db.dialect, "commands_status_moves")
+    await own_shop_db.transaction(lambda conn: conn.execute(text(drop)).close())
     wrong = [
         (old, new)
         for old, new in product(Status, Status)
-        if await tried_move(shop_db, old, new) is not (may_move(old, new) or old is new)
+        if await tried_move(own_shop_db, old, new) is not (may_move(old, new) or old is new)
     ]
     assert (Status.EXPIRED, Status.UNPAID) in wrong
     assert (Status.PROCESSING, Status.EXPIRING) in wrong

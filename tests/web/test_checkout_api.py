@@ -52,7 +52,7 @@ async def test_an_order_is_opened_paid_and_confirmed(shop: FrontEnd) -> None:
 
 async def test_a_delayed_payment_is_202_until_it_arrives(shop: FrontEnd) -> None:
     opened = await shop.open()
-    await shop.pay(opened, "pm_sepa_debit")
+    await shop.pay(opened, "DE89370400440532013000")
     waiting = await shop.confirm(opened)
     assert waiting.status == 202
     assert waiting.json["command"]["status"] == "processing"
@@ -92,7 +92,7 @@ async def test_a_retry_after_expiry_opens_another_session(shop: FrontEnd) -> Non
 async def test_a_retry_names_the_new_price_and_takes_it_when_accepted(shop: FrontEnd) -> None:
     opened = await shop.open()
     statement = "UPDATE prices SET amount_minor = :price WHERE product_id = :id"
-    await shop.stage.execute(statement, price=3199, id=BOUQUET)
+    await shop.stage.sql(statement, price=3199, id=BOUQUET)
     told = await shop.retry(opened)
     assert (told.status, told.code) == (409, "price_changed")
     assert (told.json["oldTotal"], told.json["newTotal"]) == (59.98, 63.98)
@@ -182,7 +182,7 @@ async def test_what_a_customer_writes_is_kept_in_order(kiosk: FrontEnd) -> None:
 
 async def test_the_catalogue_shows_what_can_be_ordered(kiosk: FrontEnd) -> None:
     hide = "UPDATE products SET active = FALSE WHERE id = :id"
-    await kiosk.stage.execute(hide, id=BREAD)
+    await kiosk.stage.sql(hide, id=BREAD)
     products = (await kiosk.get("/api/products")).json["products"]
     assert [product["title"] for product in products] == ["Bouquet de saison", "Livraison"]
     assert products[0] == {

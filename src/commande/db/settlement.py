@@ -92,14 +92,25 @@ def apply_report(
     """
     pair = _lock_pair(conn, report.session_id)
     command, attempt = pair.command, pair.attempt
-    facts = CommandFacts(command.status, command.paid_session_id)
-    decision = decide(facts, attempt.facts(report.session_id), report)
+    decision = _judge(conn, pair, report)
     _WRITERS[decision.action](conn, _Case(command, attempt, report, decision, source, now, as_of))
     if event_id is not None:
         finish_event(conn, event_id, "done", now)
     after = find_command(conn, command.id)
     assert after is not None  # noqa: S101 – locked above
     return Settled(decision.action, after)
+
+
+def _judge(conn: Connection, pair: Pair, report: PaymentReport) -> Decision:
+    """What the report means for the pair; a payment judged a mismatch once stays with a person."""
+    command, attempt = pair.command, pair.attempt
+    facts = CommandFacts(command.status, command.paid_session_id)
+    decision = decide(facts, attempt.facts(report.session_id), report)
+    if decision.action is Action.APPLY and attempt.state is AttemptState.COMPLETE:
+        match = payments.c.stripe_session_id == report.session_id
+        if conn.execute(select(payments.c.outcome).where(match)).first() is not None:
+            return Decision(Action.MISMATCH, attempt=attempt.state, attention="payment_mismatch")
+    return decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +176,8 @@ def _apply(conn: Connection, case: _Case) -> None:
         case.note(conn, decision.attention)
     if case.refunded_minor:
         _note_refund(conn, case)
+    if case.report.disputed:
+        _note_dispute(conn, case)
     if status is not Status.REFUNDED and command.customer is not None:
         # A payment that was given back before we heard of it is no order to confirm.
         post_message(conn, f"paid:{command.id}", "paid", command.id, case.now)
@@ -197,6 +210,7 @@ def _mismatch(conn: Connection, case: _Case) -> None:
     if case.report.paid:
         _finish_attempt(conn, case)
         if not _add_payment(conn, case, "mismatch", differences=differences):
+            _update_payment(conn, case)
             return
     _flag(conn, case, differences=differences)
 
@@ -309,9 +323,8 @@ def _update_payment(conn: Connection, case: _Case) -> bool:
     if changed:
         values = changed | {"as_of": case.as_of}
         change_one(conn, update(payments).where(match).values(values))
-    if changed.get("disputed"):
-        change_command(conn, _reread(conn, case), case.now, attention="disputed")
-        case.note(conn, "disputed")
+    if report.disputed:
+        _note_dispute(conn, case)
     return True
 
 
@@ -322,6 +335,11 @@ def _flag(conn: Connection, case: _Case, **detail: Any) -> None:
     if case.note(conn, reason, **detail):
         # Once per fact: what a person has cleared does not come back with the next delivery.
         change_command(conn, _reread(conn, case), case.now, attention=reason)
+
+
+def _note_dispute(conn: Connection, case: _Case) -> None:
+    if case.note(conn, "disputed"):
+        change_command(conn, _reread(conn, case), case.now, attention="disputed")
 
 
 def _reread(conn: Connection, case: _Case) -> Command:

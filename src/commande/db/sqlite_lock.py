@@ -18,7 +18,7 @@ class WriteTurn:
     """An flock beside the database, held around each write transaction.
 
     SQLite's own lock keeps the data right; this one keeps waiting short, since SQLite sleeps
-    ever longer between its tries and starves (p99 of two processes: 109 → 8 ms). It is looked
+    ever longer between its tries and starves (p99 of two processes: 109 → 11 ms). It is looked
     at rather than waited for, so that a process that was stopped in its turn cannot hang the
     others: after ``PATIENCE_S`` SQLite decides, and its own time-out makes a ``DatabaseBusy``.
     """

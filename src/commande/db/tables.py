@@ -239,7 +239,7 @@ payments = Table(
     # When Stripe was asked for what stands here: an older reading never overwrites a newer one.
     _at("as_of"),
     _at("created_at"),
-    _one_of("outcome", "applied", "duplicate", "mismatch"),
+    _one_of("outcome", "applied", "duplicate", "mismatch", "late"),
     CheckConstraint("refunded_minor >= 0 AND refunded_minor <= amount_minor", name="refunded"),
     Index("ix_payments_command_id", "command_id"),
 )
@@ -262,6 +262,9 @@ refunds = Table(
     Column("state", String(10), nullable=False),
     Column("origin", String(10), nullable=False),
     Column("reason", String(200), nullable=True),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    # When the worker asks Stripe for it (again); NULL once Stripe knows it.
+    _at("next_at", nullable=True),
     Column("last_error", String(200), nullable=True),
     _at("created_at"),
     _at("updated_at"),
@@ -269,7 +272,11 @@ refunds = Table(
     _one_of("origin", "shop", "stripe", "duplicate", "late"),
     CheckConstraint("amount_minor > 0", name="amount"),
     Index("ix_refunds_command_id", "command_id"),
+    Index("ix_refunds_stripe_session_id", "stripe_session_id"),
 )
+Index("ix_refunds_creating", refunds.c.next_at,
+      sqlite_where=text("state = 'creating'"), postgresql_where=text("state = 'creating'"),
+)  # fmt: skip
 
 events = Table(
     "events",

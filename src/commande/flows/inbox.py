@@ -51,7 +51,7 @@ async def receive_event(shop: Shop, event: StripeEvent, source: str = "webhook")
     if event.type.startswith(SESSION_EVENTS) and not _is_ours(shop, event):
         foreign = StoredEvent(**_fields(stored) | {"payload": {}, "command_id": None})
         await shop.db.transaction(store_event, foreign, "foreign", now)
-        log.warning("event_foreign", event=event.id, type=event.type)
+        log.warning("event_foreign", event_id=event.id, type=event.type)
         if shop.settings.foreign_events == "reject" and source == "webhook":
             raise EventForeign("This checkout session is none of ours.")
         return False
@@ -115,7 +115,7 @@ async def _delay(shop: Shop, event: StoredEvent, error: Exception) -> None:
     dead = await shop.db.transaction(delay_event, event, reason, shop.clock.now())
     level = log.error if dead else log.warning
     known = isinstance(error, CommandeError)
-    level("event_delayed", event=event.id, type=event.type, reason=reason, dead=dead,
+    level("event_delayed", event_id=event.id, type=event.type, reason=reason, dead=dead,
           exc_info=None if known else error)  # fmt: skip
 
 

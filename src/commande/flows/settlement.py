@@ -39,6 +39,8 @@ async def settle(shop: Shop, session_id: str, source: str, event_id: str | None 
         report = await shop.stripe.read_session(session_id)
     except StripeObjectMissing as error:
         raise SessionInvalid("Stripe does not know this session.") from error
+    if report.session_id != session_id:
+        raise StripeUnavailable("Stripe answered about another session.")
     return await write_report(shop, report, source, asked_at, event_id)
 
 

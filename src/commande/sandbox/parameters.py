@@ -236,7 +236,7 @@ class Array:
         self.of, self.fewest, self.most = of, fewest, most
 
     def check(self, value: Any, path: str) -> list[Any]:
-        if isinstance(value, dict) and all(str(key).isdigit() for key in value):
+        if isinstance(value, dict) and all(str(key).isdecimal() for key in value):
             value = [value[key] for key in sorted(value, key=int)]
         if not isinstance(value, list | tuple):
             raise Refusal("Invalid array", param=path)

@@ -19,7 +19,7 @@ from commande.settings import Settings, load_settings
 from commande.shop import Shop, close_shop, open_shop
 from commande.version import __version__
 from commande.web import middleware, openapi, reference
-from commande.web.api import api
+from commande.web.api import add_api
 from commande.web.health import as_document, check_readiness
 from commande.web.metrics import ShopMetrics
 from commande.web.problems import answer_error, answer_refusal
@@ -67,7 +67,9 @@ def create_app(
     )
     app.state.shop, app.state.worker = shop, None
     app.state.running, app.state.metrics = RunningFlows(), ShopMetrics(shop)
-    for router in (api, _operations(), reference.pages, *_rooms(shop), *extra_routers):
+    add_api(app)
+    _add_operations(app)
+    for router in (reference.pages, *_rooms(shop), *extra_routers):
         app.include_router(router)
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
     return app
@@ -118,28 +120,25 @@ def _rooms(shop: Shop) -> list[APIRouter]:
     return rooms
 
 
-def _operations() -> APIRouter:
+def _add_operations(app: FastAPI) -> None:
     """What operators and their machines ask."""
-    router = APIRouter()
 
-    @router.get("/healthz", **openapi.HEALTH)
+    @app.get("/healthz", **openapi.HEALTH)
     async def healthz() -> Response:
         """The process is alive and its event loop turns."""
         return _json({"status": "ok"})
 
-    @router.get("/readyz", **openapi.READINESS)
+    @app.get("/readyz", **openapi.READINESS)
     async def readyz(request: Request) -> Response:
         """Whether the shop can sell: database, migrations, module, webhook secret."""
         document = as_document(await check_readiness(request.app.state.shop))
         return _json(document, 200 if document["status"] == "ready" else 503)
 
-    @router.get("/metrics", **openapi.METRICS)
+    @app.get("/metrics", **openapi.METRICS)
     async def metrics(request: Request) -> Response:
         """Figures for Prometheus. Keep this address from the public at your proxy."""
         page: Response = await request.app.state.metrics.page()
         return page
-
-    return router
 
 
 def _json(document: dict[str, Any], status: int = 200) -> Response:

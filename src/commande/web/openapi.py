@@ -95,10 +95,10 @@ def _route(
     }
 
 
-def _header(name: str, what: str, *, required: bool = False) -> dict[str, Any]:
+def _parameter(where: str, name: str, what: str, *, required: bool = False) -> dict[str, Any]:
     return {
         "name": name,
-        "in": "header",
+        "in": where,
         "required": required,
         "description": what,
         "schema": {"type": "string"},
@@ -119,7 +119,7 @@ CREATE: Final = _route(
         _WRONG, _TOTAL, errors.IdempotencyConflict("This Idempotency-Key came with another body."),
         _REFUSED, _DELAYED, _MISMATCH, _NO_MODULE, _BUSY, statuses=_BODY,
     ),
-    parameters=[_header("Idempotency-Key", "Any text of 1–255 characters, new for each order.")],
+    parameters=[_parameter("header", "Idempotency-Key", "Any text of 1–255 characters, new for each order.")],
     **_body(CheckoutRequest, examples.ORDER),
 )  # fmt: skip
 CONFIRM: Final = _route(
@@ -151,6 +151,10 @@ STATUS: Final = _route(
     "showCommand",
     "One’s own command",
     _answers({200: _COMMAND}, _UNKNOWN, _BUSY),
+    parameters=[
+        _parameter("path", "command_id", "The commandId of create.", required=True),
+        _parameter("query", "token", "The token of create.", required=True),
+    ],
 )
 WEBHOOK: Final = _route(
     "receiveWebhook",
@@ -164,7 +168,7 @@ WEBHOOK: Final = _route(
         ),
         _BUSY, statuses=_BODY,
     ),
-    parameters=[_header("Stripe-Signature", "As Stripe signs it.", required=True)],
+    parameters=[_parameter("header", "Stripe-Signature", "As Stripe signs.", required=True)],
     requestBody={
         "required": True,
         "content": {"application/json": {"schema": {"type": "object"}, "example": examples.EVENT}},

@@ -325,7 +325,8 @@ def _payments() -> None:
             "stripe_payment_intent_id", name="uq_payments_stripe_payment_intent_id"
         ),
         sa.CheckConstraint(
-            "outcome IN ('applied', 'duplicate', 'mismatch')", name="ck_payments_outcome"
+            "outcome IN ('applied', 'duplicate', 'mismatch', 'late')",
+            name="ck_payments_outcome",
         ),
         sa.CheckConstraint(
             "refunded_minor >= 0 AND refunded_minor <= amount_minor", name="ck_payments_refunded"
@@ -348,6 +349,8 @@ def _refunds() -> None:
         sa.Column("state", sa.String(10), nullable=False),
         sa.Column("origin", sa.String(10), nullable=False),
         sa.Column("reason", sa.String(200), nullable=True),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_error", sa.String(200), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
@@ -369,3 +372,5 @@ def _refunds() -> None:
         ),
     )
     _index("ix_refunds_command_id", "refunds", "command_id")
+    _index("ix_refunds_creating", "refunds", "next_at", where="state = 'creating'")
+    _index("ix_refunds_stripe_session_id", "refunds", "stripe_session_id")
