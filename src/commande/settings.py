@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic import model_validator as validate_together
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from commande.core.command import Policy
 from commande.core.money import is_currency
 from commande.errors import SettingInvalid
 
@@ -159,6 +160,12 @@ class Settings(BaseSettings):
     cleanup_after: Annotated[timedelta, BeforeValidator(_duration)] = Field(
         default=timedelta(hours=24), validation_alias="COMMANDE_CLEANUP_AFTER"
     )
+    duplicate_payments: Literal["refund", "person"] = Field(
+        default="refund", validation_alias="COMMANDE_DUPLICATE_PAYMENTS"
+    )
+    late_payments: Literal["keep", "refund"] = Field(
+        default="keep", validation_alias="COMMANDE_LATE_PAYMENTS"
+    )
 
     storefront: bool = Field(default=False, validation_alias="COMMANDE_STOREFRONT")
     admin_password: Secret | None = Field(default=None, validation_alias="COMMANDE_ADMIN_PASSWORD")
@@ -181,6 +188,11 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         """The shop's time zone."""
         return ZoneInfo(self.timezone)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """What happens to money that cannot simply be applied."""
+        return Policy(self.duplicate_payments == "refund", self.late_payments == "keep")
 
     @property
     def seal_secret(self) -> str:

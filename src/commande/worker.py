@@ -19,6 +19,7 @@ from commande.flows import upkeep
 from commande.flows.inbox import handle_events
 from commande.flows.notices import send_due
 from commande.flows.reconcile import ReconcileReport, check_due, read_events
+from commande.flows.refunds import finish_refunds
 from commande.shop import Shop
 
 log = structlog.get_logger()
@@ -48,6 +49,7 @@ async def _read_events(shop: Shop) -> object:
 DUTIES: Final = (
     Duty("inbox", 0.5, handle_events),
     Duty("outbox", 0.5, send_due),
+    Duty("refunds", 5, finish_refunds),
     Duty("openings", 5, upkeep.finish_openings),
     Duty("checks", 20, check_due),
     Duty("clean-up", 60, _expire_overdue),

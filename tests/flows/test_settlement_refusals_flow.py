@@ -36,10 +36,9 @@ async def _pay_elsewhere(stage: Stage, **how: Any) -> Any:
     return made
 
 
-@pytest.mark.parametrize("amount", [100, 5998, 99900])
 @pytest.mark.parametrize("metadata", ["none", "our words", "wrong mark"])
 async def test_s03_a_strangers_paid_session_with_our_reference_is_stored_and_nothing_else(
-    stage: Stage, amount: int, metadata: str
+    stage: Stage, metadata: str
 ) -> None:
     victim = await stage.open()
     forged = {
@@ -47,20 +46,20 @@ async def test_s03_a_strangers_paid_session_with_our_reference_is_stored_and_not
         "our words": {"app": "commande", "command_id": victim.command_id},
         "wrong mark": await _own_metadata(stage, victim) | {"mac": "0" * 64},
     }[metadata]
-    foreign = await _pay_elsewhere(
-        stage, amount=amount, client_reference_id=victim.command_id, metadata=forged,
-        payment_link=metadata == "none",
-    )  # fmt: skip
     before = await stage.command(victim)
-    [event] = await stage.events("checkout.session.completed")
-    with pytest.raises(EventForeign):
-        await stage.deliver(event)
+    for amount in (100, 5998, 99900):
+        foreign = await _pay_elsewhere(
+            stage, amount=amount, client_reference_id=victim.command_id, metadata=forged,
+            payment_link=metadata == "none",
+        )  # fmt: skip
+        with pytest.raises(EventForeign):
+            await stage.deliver((await stage.events("checkout.session.completed"))[-1])
+        with pytest.raises(SessionInvalid):
+            await confirm_payment(stage.shop, foreign["id"], victim.command_id)
     await stage.work()
     assert await stage.command(victim) == before
-    [stored] = await stage.rows(events)
-    assert (stored.state, stored.payload, stored.command_id) == ("foreign", {}, None)
-    with pytest.raises(SessionInvalid):
-        await confirm_payment(stage.shop, foreign["id"], victim.command_id)
+    stored = [(e.state, e.payload, e.command_id) for e in await stage.rows(events)]
+    assert stored == [("foreign", {}, None)] * 3
     assert (await stage.stripe_get("/v1/refunds?limit=10"))["data"] == []
     assert await stage.rows(payments) == []
 
@@ -97,26 +96,24 @@ MISREADINGS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("term", "changes"), [(term, c) for term, found in MISREADINGS.items() for c in found]
-)
+@pytest.mark.parametrize("term", MISREADINGS)
 async def test_s04_a_session_that_breaks_a_frozen_term_is_shown_and_never_paid(
-    stage: Stage, term: str, changes: dict[str, Any]
+    stage: Stage, term: str
 ) -> None:
-    opened = await stage.buy()
-    shop = misreading(stage.shop, **changes)
-    for _ in range(2):
-        with pytest.raises(SessionMismatch):
-            await confirm_payment(shop, session_of(opened), opened.command_id)
-    command = await stage.command(opened)
-    assert (command.status, command.paid, command.attention) == (
-        Status.UNPAID, False, "payment_mismatch",
-    )  # fmt: skip
-    [fact] = [f for f in await stage.history(opened) if f.kind == "payment_mismatch"]
-    assert fact.detail["differences"] == [term]
-    [payment] = [p for p in await stage.rows(payments) if p.command_id == opened.command_id]
-    assert (payment.outcome, payment.detail) == ("mismatch", {"differences": [term]})
-    assert [m for m in await stage.rows(messages) if m.command_id == opened.command_id] == []
+    for changes in MISREADINGS[term]:
+        opened = await stage.buy()
+        shop = misreading(stage.shop, **changes)
+        for _ in range(2):
+            with pytest.raises(SessionMismatch):
+                await confirm_payment(shop, session_of(opened), opened.command_id)
+        command = await stage.command(opened)
+        assert (command.status, command.paid) == (Status.UNPAID, False), changes
+        assert command.attention == "payment_mismatch"
+        [fact] = [f for f in await stage.history(opened) if f.kind == "payment_mismatch"]
+        assert fact.detail["differences"] == [term]
+    stored = [(row.outcome, row.detail) for row in await stage.rows(payments)]
+    assert stored == [("mismatch", {"differences": [term]})] * len(MISREADINGS[term])
+    assert await stage.rows(messages) == []
 
 
 async def test_s04_another_session_than_the_one_asked_for_is_no_payment(stage: Stage) -> None:
@@ -160,7 +157,7 @@ async def test_s04_what_was_judged_a_mismatch_stays_one_and_its_refund_is_writte
     await stage.work()
     [payment] = await stage.rows(payments)
     assert (payment.outcome, payment.refunded_minor) == ("mismatch", 1000)
-    assert {event.state for event in await stage.rows(events)} == {"done"}
+    assert {event.state for event in await stage.rows(events)} == {"done", "ignored"}
     assert await stage.breaches() == []
 
 

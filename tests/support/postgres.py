@@ -76,9 +76,10 @@ def find_binaries() -> Path | None:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(**settings: str) -> Iterator[Postgres]:
     """Starts a server on a free port in a temporary folder and ends it for sure.
 
+    Keywords are settings of PostgreSQL that differ from SETTINGS (a benchmark wants the disk).
     Raises RuntimeError with the server's own words when it does not come up within 60 seconds.
     """
     found = find_binaries()
@@ -100,7 +101,7 @@ def running_postgres() -> Iterator[Postgres]:
             initdb, check=True, capture_output=True, user=account, cwd=folder, timeout=120
         )
         server = Postgres(binaries, free_port())
-        with kept_running(server, data, log, account):
+        with kept_running(server, data, log, account, SETTINGS | settings):
             yield server
 
 
@@ -124,9 +125,11 @@ def reachable(binaries: Path, account: str, folder: Path) -> Path:
 
 
 @contextmanager
-def kept_running(server: Postgres, data: Path, log: Path, account: str) -> Iterator[None]:
+def kept_running(
+    server: Postgres, data: Path, log: Path, account: str, settings: dict[str, str]
+) -> Iterator[None]:
     command = [str(server.binaries / "postgres"), "-D", str(data), "-p", str(server.port)]
-    for name, value in SETTINGS.items():
+    for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     # The shell holds a pipe from us: it ends the server also when this process is killed outright.
     guard = ["sh", "-c", '"$@" & read end; kill -INT $!; wait $!', "guard", *command]

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from tests.support.frontend import FrontEnd, session_of
+from commande.flows.upkeep import cancel_command
+from tests.support.frontend import CREATE, FrontEnd, session_of
 from tests.support.stage import BOUQUET, BREAD
 
 COMMAND_KEYS = {
@@ -119,8 +120,6 @@ async def test_a_paid_command_cannot_be_paid_again(shop: FrontEnd) -> None:
 
 
 async def test_a_closed_command_cannot_be_paid_any_more(shop: FrontEnd) -> None:
-    from commande.flows.upkeep import cancel_command
-
     opened = await shop.open()
     await cancel_command(shop.stage.shop, opened["commandId"])
     answer = await shop.retry(opened)
@@ -142,11 +141,10 @@ async def test_a_double_click_is_one_order_and_a_minute_later_it_is_another(
     shop: FrontEnd,
 ) -> None:
     body = shop.order()
-    path = "/api/checkout/create-stripe-checkout-session"
-    first, second = await asyncio.gather(shop.post(path, body), shop.post(path, body))
+    first, second = await asyncio.gather(shop.post(CREATE, body), shop.post(CREATE, body))
     assert first.json == second.json
     await shop.stage.pass_time(seconds=61)
-    third = await shop.post(path, body)
+    third = await shop.post(CREATE, body)
     assert third.json["commandId"] != first.json["commandId"]
 
 

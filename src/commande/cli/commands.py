@@ -1,5 +1,6 @@
-"""``commands list|show|cancel``."""
+"""``commands list|show|cancel|refund|seen``."""
 
+from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import typer
@@ -17,9 +18,12 @@ from commande.cli.terminal import (
 )
 from commande.core.command import Status
 from commande.core.document import Command, command_document
-from commande.core.money import to_major
+from commande.core.money import to_major, to_minor
 from commande.db.commands import find_by_ref, find_command, list_commands
 from commande.db.journal import read_history
+from commande.db.refunds import Refund
+from commande.db.upkeep import clear_attention
+from commande.flows.refunds import refund_command
 from commande.flows.upkeep import cancel_command
 from commande.shop import Shop
 
@@ -38,9 +42,7 @@ def list_all(
 ) -> None:
     """List commands, newest first."""
     chosen = [
-        name
-        for name, on in {"unpaid": unpaid, "paid": paid, "attention": attention}.items()
-        if on
+        name for name, on in {"unpaid": unpaid, "paid": paid, "attention": attention}.items() if on
     ]
     if len(chosen) > 1:
         raise fail("Choose one of --unpaid, --paid and --attention.")
@@ -87,7 +89,9 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
         if as_json:
             print_json(command_document(command))
             return
-        state = command.status.value + (f", needs a person: {command.attention}" if command.attention else "")
+        state = command.status.value + (
+            f", needs a person: {command.attention}" if command.attention else ""
+        )
         out.print(f"{command.ref}  {command.id}  {state}")
         customer = command.customer
         if customer is None:
@@ -116,8 +120,48 @@ def cancel(name: NameArgument) -> None:
     if status is Status.EXPIRED:
         out.print("Cancelled; nothing can be paid any more.")
     elif status is Status.EXPIRING:
-        out.print("Stripe could not be asked. The command is closed for new payments; the worker goes on.")
+        out.print(
+            "Stripe could not be asked. The command is closed for new payments; the worker goes on."
+        )
         raise typer.Exit(Exit.ATTENTION)
     else:
         out.print(f"It was paid in the meantime: the command is {status.value}.")
         raise typer.Exit(Exit.ATTENTION)
+
+
+@app.command()
+def refund(
+    name: NameArgument,
+    amount: Annotated[
+        str | None, typer.Option(help="Such as 12.50 (default: all that is left).")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="For the history, and for Stripe.")] = None,
+) -> None:
+    """Give money back for a paid command, at Stripe and in its history."""
+    settings = read_settings()
+    minor = None if amount is None else _amount(amount, settings.currency)
+
+    async def work(shop: Shop) -> Refund:
+        return await refund_command(shop, (await _find(shop, name)).id, minor, reason=reason)
+
+    made = with_shop(work, settings)
+    given = f"{to_major(made.amount_minor, settings.currency)} {settings.currency.upper()}"
+    out.print(f"{given} will be given back; “commande commands show {name}” tells when it is.")
+
+
+@app.command()
+def seen(name: NameArgument) -> None:
+    """Take a command off the list of those that need a person."""
+
+    async def work(shop: Shop) -> bool:
+        command = await _find(shop, name)
+        return await shop.db.transaction(clear_attention, command.id, shop.clock.now())
+
+    out.print("Done." if with_shop(work) else "It was not on the list.")
+
+
+def _amount(text: str, currency: str) -> int:
+    try:
+        return to_minor(Decimal(text.replace(",", ".")), currency)
+    except (ValueError, InvalidOperation):
+        raise fail(f"“{text}” is no amount in {currency.upper()}.") from None

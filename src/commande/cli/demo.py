@@ -28,7 +28,7 @@ import typer
 from commande.cli.terminal import err, fail, out
 from commande.core.product import read_catalogue
 from commande.db.catalogue import read_products
-from commande.db.modules import COMMANDS, add_module
+from commande.db.modules import COMMANDS, add_module, set_module
 from commande.db.schema import migrate
 from commande.flows.catalogue import import_products
 from commande.settings import load_settings
@@ -45,9 +45,9 @@ def demo(
         int, typer.Option(envvar="PORT", min=1, max=65535, help="Port to listen on.")
     ] = 8000,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin again: forget all data.")] = False,
-    folder: Annotated[
-        Path, typer.Option("--dir", help="Where the demo keeps its data.")
-    ] = Path(".demo"),
+    folder: Annotated[Path, typer.Option("--dir", help="Where the demo keeps its data.")] = Path(
+        ".demo"
+    ),
 ) -> None:
     """Try the whole shop on this machine: nothing is charged, nothing leaves it."""
     with _socket(port) as listener, _alone(folder, fresh=fresh):
@@ -114,7 +114,8 @@ def _settings(folder: Path, port: int) -> dict[str, Any]:
         file.touch(mode=0o600)
         file.write_text(json.dumps(made), encoding="utf-8")
     site = f"http://127.0.0.1:{port}"
-    return json.loads(file.read_text(encoding="utf-8")) | {
+    kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return kept | {
         "stripe_api_base": f"{site}/sandbox",
         "site_url": site,
         "database_url": f"sqlite:///{folder / 'commande.sqlite'}",
@@ -142,10 +143,16 @@ async def _prepare(settings: dict[str, Any]) -> None:
 
 async def _fill(shop: Shop) -> None:
     now = shop.clock.now()
-    await shop.db.transaction(add_module, shop.ids.object_id(now), COMMANDS, now)
+    if await shop.db.transaction(add_module, shop.ids.object_id(now), COMMANDS, now):
+        settings = json.loads(_shipped("demo_module.json"))
+        await shop.db.transaction(set_module, COMMANDS, settings, now)
     if not await shop.db.read(read_products):
-        text = (files("commande") / "demo_catalogue.json").read_text(encoding="utf-8")
-        await import_products(shop, read_catalogue(text, shop.settings.currency, is_csv=False))
+        catalogue = _shipped("demo_catalogue.json")
+        await import_products(shop, read_catalogue(catalogue, shop.settings.currency, is_csv=False))
+
+
+def _shipped(name: str) -> str:
+    return (files("commande") / name).read_text(encoding="utf-8")
 
 
 class _Watch:
@@ -175,7 +182,7 @@ class _Watch:
 
     def _start(self) -> "subprocess.Popen[str]":
         descriptor = self._listener.fileno()
-        server = subprocess.Popen(
+        server = subprocess.Popen(  # noqa: S603 – our own program
             [sys.executable, "-P", "-m", "commande.cli.demo_server", str(descriptor)],
             stdin=subprocess.PIPE,
             text=True,
@@ -213,5 +220,7 @@ class _Watch:
         site, password = self._settings["site_url"], self._settings["admin_password"]
         out.print(f"Shop     {site}")
         out.print(f"Admin    {site}/marchand  password {password}")
-        out.print(f"Payment  test card 4242 4242 4242 4242, others at one click; faults: {site}/demo")
+        out.print(
+            f"Payment  test card 4242 4242 4242 4242, others at one click; faults: {site}/demo"
+        )
         out.print("Stop     Ctrl-C; the data stays, --fresh begins again")

@@ -24,6 +24,7 @@ from commande.shop import Shop
 
 # A worker beats every 5 s; a minute of silence is no hiccup.
 SILENCE: Final = timedelta(minutes=1)
+_COLOURS: Final = {"ok": "green", "warn": "yellow", "bad": "red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,9 @@ def doctor(as_json: JsonOption = False) -> None:
     if as_json:
         print_json([{"name": f.name, "level": f.level, "detail": f.detail} for f in findings])
     else:
-        signs = {"ok": "[green]ok  [/green]", "warn": "[yellow]warn[/yellow]", "bad": "[red]bad [/red]"}
         for finding in findings:
-            out.print(f"{signs[finding.level]} {finding.name}: ", end="")
+            sign = f"[{_COLOURS[finding.level]}]{finding.level:4}[/]"
+            out.print(f"{sign} {finding.name}: ", end="")
             out.print(finding.detail, markup=False, soft_wrap=True)
     if any(finding.level == "bad" for finding in findings):
         raise typer.Exit(Exit.ATTENTION)

@@ -79,7 +79,9 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             reason = error.strerror or str(error)
-            raise fail(f"Cannot listen on {host}:{port}: {reason}. Choose another --port.") from None
+            raise fail(
+                f"Cannot listen on {host}:{port}: {reason}. Choose another --port."
+            ) from None
 
 
 async def _warn(settings: Settings) -> None:

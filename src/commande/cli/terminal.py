@@ -65,7 +65,8 @@ def with_shop(
     async def run() -> R:
         shop = open_shop(settings or read_settings())
         try:
-            if migrated and await shop.db.read(pending_migrations):
+            pending = await shop.db.read(pending_migrations)
+            if migrated and pending:
                 raise fail("The database is not up to date. Run “commande migrate” first.")
             return await work(shop)
         finally:
@@ -97,6 +98,8 @@ def progress(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int],
     """A bar with counts and what is left, on a terminal; silence elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
+    with Progress(
+        *columns, console=err, transient=True, disable=quiet or not err.is_terminal
+    ) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -69,7 +69,9 @@ def cleanup(
     with progress("Closing", quiet=as_json) as bar:
         report = with_shop(lambda shop: expire_overdue(shop, age, bar, "person"), settings)
     if as_json:
-        print_json({"expired": report.expired, "settled": report.settled, "waiting": report.waiting})
+        print_json(
+            {"expired": report.expired, "settled": report.settled, "waiting": report.waiting}
+        )
     else:
         out.print(f"{len(report.expired)} closed, {len(report.settled)} found paid or under way.")
     if report.waiting:

@@ -79,6 +79,8 @@ class Action(StrEnum):
 
     APPLY = "apply"
     """Write snapshot, ``paid`` and one applied payment."""
+    LATE = "late"
+    """The command was closed, and the shop wants such money given back."""
     DUPLICATE = "duplicate"
     """Another session already paid this command: record the money, refund or show it."""
     MISMATCH = "mismatch"
@@ -96,6 +98,16 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """What the shop wants done with money that it cannot simply apply."""
+
+    refund_duplicates: bool = True
+    """Give a second payment of a command back; else leave it for a person."""
+    keep_late: bool = True
+    """Apply a payment of a closed command, and show it; else give it back."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What to do, and where command and attempt stand afterwards (``None`` = where they stood)."""
 
@@ -107,14 +119,19 @@ class Decision:
     differences: tuple[str, ...] = ()
 
 
-def decide(command: CommandFacts, attempt: AttemptFacts, report: PaymentReport) -> Decision:
+def decide(
+    command: CommandFacts,
+    attempt: AttemptFacts,
+    report: PaymentReport,
+    policy: Policy = Policy(),
+) -> Decision:
     """Judge one report about one of the command's own sessions. Answers every pair.
 
     Pure and repeatable: the same report twice gives APPLY then AGAIN, in any order with others.
     """
     differences = compare(attempt, report)
     if report.paid:
-        return _decide_paid(command, attempt, report, differences)
+        return _decide_paid(command, attempt, report, differences, policy)
     if differences:
         # No money moved, but this is not the session that we made: touch nothing.
         return Decision(Action.MISMATCH, attention="session_mismatch", differences=differences)
@@ -135,6 +152,7 @@ def _decide_paid(
     attempt: AttemptFacts,
     report: PaymentReport,
     differences: tuple[str, ...],
+    policy: Policy,
 ) -> Decision:
     if command.paid_session_id == report.session_id:
         return Decision(Action.AGAIN, _refunded(attempt.amount_minor, report.refunded_minor))
@@ -144,6 +162,8 @@ def _decide_paid(
     if command.paid_session_id is not None:
         return Decision(Action.DUPLICATE, None, complete, "paid_twice")
     late = command.status is Status.EXPIRED
+    if late and not policy.keep_late:
+        return Decision(Action.LATE, None, complete, "paid_after_expiry")
     status = _refunded(attempt.amount_minor, report.refunded_minor)
     return Decision(Action.APPLY, status, complete, "paid_after_expiry" if late else None)
 

@@ -139,8 +139,8 @@ def queue_refund(
 def claim_refunds(conn: Connection, now: datetime, limit: int = 20) -> list[Refund]:
     """Take refunds that Stripe was not asked for yet, or did not answer; for half a minute."""
     due = (refunds.c.state == "creating") & (refunds.c.next_at <= now)
-    query = select(refunds.c.key).where(due).order_by(refunds.c.next_at).limit(limit)
-    keys = list(conn.execute(query.with_for_update(skip_locked=True)).scalars())
+    waiting = select(refunds.c.key).where(due).order_by(refunds.c.next_at).limit(limit)
+    keys = list(conn.execute(waiting.with_for_update(skip_locked=True)).scalars())
     if not keys:
         return []
     match = refunds.c.key.in_(keys)

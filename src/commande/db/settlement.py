@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, select, update
 
@@ -11,6 +11,7 @@ from commande.core.command import (
     AttemptState,
     CommandFacts,
     Decision,
+    Policy,
     Status,
     decide,
     status_after_refunds,
@@ -24,6 +25,7 @@ from commande.db.commands import change_command, find_command, lock_command
 from commande.db.inbox import finish_event
 from commande.db.journal import has_fact, record
 from commande.db.outbox import post_message
+from commande.db.refunds import queue_refund
 from commande.db.sql import NothingChanged, change_one, insert_once
 from commande.db.tables import attempts, payments
 from commande.errors import CommandNotFound, SessionInvalid
@@ -84,6 +86,7 @@ def apply_report(
     *,
     as_of: datetime,
     event_id: str | None = None,
+    policy: Policy = Policy(),  # noqa: B008 – frozen
 ) -> Settled:
     """Judge one report and write everything it means, in one commit. Repeat-safe.
 
@@ -92,8 +95,9 @@ def apply_report(
     """
     pair = _lock_pair(conn, report.session_id)
     command, attempt = pair.command, pair.attempt
-    decision = _judge(conn, pair, report)
-    _WRITERS[decision.action](conn, _Case(command, attempt, report, decision, source, now, as_of))
+    decision = _judge(conn, pair, report, policy)
+    case = _Case(command, attempt, report, decision, source, now, as_of, policy)
+    _WRITERS[decision.action](conn, case)
     if event_id is not None:
         finish_event(conn, event_id, "done", now)
     after = find_command(conn, command.id)
@@ -101,11 +105,11 @@ def apply_report(
     return Settled(decision.action, after)
 
 
-def _judge(conn: Connection, pair: Pair, report: PaymentReport) -> Decision:
+def _judge(conn: Connection, pair: Pair, report: PaymentReport, policy: Policy) -> Decision:
     """What the report means for the pair; a payment judged a mismatch once stays with a person."""
     command, attempt = pair.command, pair.attempt
     facts = CommandFacts(command.status, command.paid_session_id)
-    decision = decide(facts, attempt.facts(report.session_id), report)
+    decision = decide(facts, attempt.facts(report.session_id), report, policy)
     if decision.action is Action.APPLY and attempt.state is AttemptState.COMPLETE:
         match = payments.c.stripe_session_id == report.session_id
         if conn.execute(select(payments.c.outcome).where(match)).first() is not None:
@@ -125,6 +129,7 @@ class _Case:
     now: datetime
     as_of: datetime
     """When Stripe was asked, or the event was made."""
+    policy: Policy
 
     @property
     def refunded_minor(self) -> int:
@@ -196,12 +201,34 @@ def _again(conn: Connection, case: _Case) -> None:
 
 
 def _duplicate(conn: Connection, case: _Case) -> None:
-    """A second paid session: the money is recorded and shown, the command stays as it is."""
+    """A second paid session: the money is recorded, and given back or shown."""
+    _keep_apart(conn, case, "duplicate", give_back=case.policy.refund_duplicates)
+
+
+def _late(conn: Connection, case: _Case) -> None:
+    """Money for a closed command that the shop does not want to keep."""
+    _keep_apart(conn, case, "late", give_back=True)
+
+
+def _keep_apart(
+    conn: Connection, case: _Case, outcome: Literal["duplicate", "late"], *, give_back: bool
+) -> None:
+    """Record money that is not applied; the command stays as it is."""
+    report = case.report
     _finish_attempt(conn, case)
-    if _add_payment(conn, case, "duplicate"):
-        _flag(conn, case, amount_minor=case.report.amount_minor)
-    else:
+    if not _add_payment(conn, case, outcome):
         _update_payment(conn, case)
+        return
+    left = case.attempt.amount_minor - case.refunded_minor
+    if not (give_back and report.payment_intent_id):
+        _flag(conn, case, amount_minor=report.amount_minor)
+        return
+    case.note(conn, case.decision.attention or outcome, amount_minor=report.amount_minor)
+    if left > 0:
+        queue_refund(
+            conn, report.session_id, case.command.id, left, case.now,
+            key=f"{outcome}:{report.session_id}", origin=outcome,
+        )  # fmt: skip
 
 
 def _mismatch(conn: Connection, case: _Case) -> None:
@@ -250,6 +277,7 @@ def _nothing(_conn: Connection, _case: _Case) -> None:
 _WRITERS = {
     Action.APPLY: _apply,
     Action.AGAIN: _again,
+    Action.LATE: _late,
     Action.DUPLICATE: _duplicate,
     Action.MISMATCH: _mismatch,
     Action.PROCESSING: _processing,

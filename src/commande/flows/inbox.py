@@ -19,13 +19,15 @@ from commande.db.inbox import (
 )
 from commande.db.settlement import find_pair
 from commande.errors import CommandeError, EventForeign, SessionInvalid
+from commande.flows.refunds import read_refunds
 from commande.flows.settlement import settle, write_report
 from commande.shop import Shop
 
 log = structlog.get_logger()
 
 SESSION_EVENTS: Final = "checkout.session."
-MONEY_EVENTS: Final = ("charge.refund", "refund.", "charge.dispute.")
+REFUND_EVENTS: Final = ("charge.refund", "refund.")
+MONEY_EVENTS: Final = (*REFUND_EVENTS, "charge.dispute.")
 PAID_EVENTS: Final = frozenset(
     {"checkout.session.completed", "checkout.session.async_payment_succeeded"}
 )
@@ -131,6 +133,8 @@ async def handle_event(shop: Shop, event: StoredEvent) -> None:
         # Not a payment of ours, or not settled yet: settling reads refunds and disputes itself.
         await shop.db.transaction(finish_event, event.id, "ignored", shop.clock.now())
     else:
+        if event.payment_intent_id and event.type.startswith(REFUND_EVENTS):
+            await read_refunds(shop, session_id, event.payment_intent_id, event.source)
         await settle(shop, session_id, event.source, event.id)
 
 

@@ -50,9 +50,9 @@ async def write_report(
     """Write what a report means; again from the start when a row moved under the transaction."""
     for attempt in range(_TRIES):
         try:
-            now = shop.clock.now()
+            now, policy = shop.clock.now(), shop.settings.policy
             return await shop.db.transaction(
-                apply_report, report, source, now, as_of=as_of, event_id=event_id
+                apply_report, report, source, now, as_of=as_of, event_id=event_id, policy=policy
             )
         except NothingChanged:
             if attempt == _TRIES - 1:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from commande.sandbox import blanks
-from commande.sandbox.cards import Decline, Means
+from commande.sandbox.cards import Decline, Means, find_means
 from commande.sandbox.events import emit
 from commande.sandbox.store import Row
 from commande.sandbox.world import World
@@ -27,12 +27,11 @@ def charge(
     """Make the charge of one attempt: `succeeded`, `pending` or `failed`."""
     good = status != "failed"
     id_ = world.ids.new("ch_3" if means.kind == "card" else "py_3")
-    method = world.ids.new("pm_1")
-    world.state.put("payment_method", method, payment_method(world, means, buyer, method))
+    method = note_method(world, means, buyer)
     row: Row = {
+        "id": id_,
         **blanks.CHARGE,
         **{name: intent[name] for name in _FROM_INTENT},
-        "id": id_,
         "amount_captured": intent["amount"] if good else 0,
         "billing_details": _billing(buyer),
         "calculated_statement_descriptor": world.shop_name.upper()[:22],
@@ -113,14 +112,24 @@ def _details(world: World, intent: Row, means: Means, good: bool) -> Row:
     return {"type": "card", "card": card}
 
 
-def payment_method(world: World, means: Means, buyer: "Buyer", id_: str) -> Row:
-    """A PaymentMethod object, as an intent's last error carries it."""
+def note_method(world: World, means: Means, buyer: "Buyer") -> str:
+    """Remember what was paid with; its id. The object is made when somebody looks."""
+    id_ = world.ids.new("pm_1")
+    row = {"number": means.number, "billing": _billing(buyer), "created": world.now}
+    world.state.put("payment_method", id_, row)
+    return id_
+
+
+def method_object(world: World, id_: str) -> Row:
+    """The PaymentMethod object, for expansion and for an intent's last error."""
+    kept = world.state.rows["payment_method"][id_]
+    means = find_means(kept["number"])
     row: Row = {
         "id": id_,
         "object": "payment_method",
         "allow_redisplay": "unspecified",
-        "billing_details": _billing(buyer),
-        "created": world.now,
+        "billing_details": kept["billing"],
+        "created": kept["created"],
         "customer": None,
         "customer_account": None,
         "livemode": False,

@@ -157,7 +157,7 @@ class Dashboard:
         ]  # fmt: skip
         for endpoint in wanting:
             world.queue_delivery(
-                world.ids.new("del_", 16),
+                world.name("delivery"),
                 {"event": event, "endpoint": endpoint, "due": world.clock.now(), "attempt": 0,
                  "counts": False, "bad_signature": False},
             )  # fmt: skip

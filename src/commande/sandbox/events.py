@@ -37,7 +37,7 @@ def _record(
         "type": kind,
         "created": world.now,
         # A snapshot: later changes of the object must not show through.
-        "object": orjson.dumps(object_).decode(),
+        "object": orjson.dumps(object_),
         "previous": previous,
         "pending": len(wanting),
         "request": {"id": world.cause.request, "idempotency_key": world.cause.idempotency_key},
@@ -56,7 +56,7 @@ def _queue(world: World, event: str, endpoint: str, faults: dict[str, Any]) -> N
     wait = sum(faults[kind].seconds for kind in ("reordered", "delayed") if kind in faults)
     for copy in range(2 if "doubled" in faults else 1):
         world.queue_delivery(
-            world.ids.new("del_", 16),
+            world.name("delivery"),
             {
                 "event": event,
                 "endpoint": endpoint,

@@ -12,6 +12,7 @@ class Ids:
     """Draws ids; the same seed and the same number of earlier starts give the same ids."""
 
     def __init__(self, seed: int | str | None, starts: int = 0) -> None:
+        self.starts = starts
         # Not a secret: what opens a session here opens nothing anywhere else.
         self._random = random.Random(None if seed is None else f"{seed}/{starts}")  # noqa: S311
 

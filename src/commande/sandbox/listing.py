@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
+from commande.sandbox.charges import method_object
 from commande.sandbox.errors import Refusal, missing
 from commande.sandbox.events import render_event
 from commande.sandbox.order_lines import breakdown
@@ -191,6 +192,8 @@ def _grow(world: World, row: Row, tree: dict[str, Any]) -> Row:
 
 def _find(world: World, kind: str, id_: str) -> Row | None:
     row = world.state.get(kind, id_)
+    if row is not None and kind == "payment_method":
+        return method_object(world, id_)
     return row if row is None or kind != "product" else _product(id_, row)
 
 

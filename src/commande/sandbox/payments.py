@@ -96,9 +96,9 @@ def _intent(world: World, session: Row) -> Row:
     data = kept["given"]["payment_intent_data"]
     id_ = world.ids.new("pi_3")
     intent = {
+        "id": id_,
         **blanks.INTENT,
         **{name: data.get(name) for name in _AS_GIVEN},
-        "id": id_,
         "amount": session["amount_total"],
         "capture_method": data.get("capture_method", "automatic_async"),
         "client_secret": world.ids.new(f"{id_}_secret_", 25),
@@ -129,8 +129,7 @@ def _ask_bank(world: World, id_: str, intent: Row, means: Means, buyer: Buyer) -
     session = find_session(world, id_)
     kept = world.state.rows["checkout"][id_]
     world.state.put("checkout", id_, {**kept, "asked": [means.number, *buyer]})
-    method = world.ids.new("pm_1")
-    world.state.put("payment_method", method, charges.payment_method(world, means, buyer, method))
+    method = charges.note_method(world, means, buyer)
     _set_intent(
         world, intent, status="requires_action", last_payment_error=None, payment_method=method,
         next_action={"type": "redirect_to_url",
@@ -146,18 +145,14 @@ def _decline(
 ) -> Refusal:
     """Record a decline; returns the error to raise. The session stays open."""
     charge = charges.charge(world, intent, means, buyer, "failed", why) if charged else None
-    if charge:
-        method = world.state.rows["payment_method"][charge["payment_method"]]
-    else:
-        method = charges.payment_method(
-            world, means, buyer, intent["payment_method"] or world.ids.new("pm_1")
-        )
+    method = charge["payment_method"] if charge else intent["payment_method"]
+    method = method or charges.note_method(world, means, buyer)
     error: Row = {
         "code": why.code,
         "doc_url": f"https://docs.stripe.com/error-codes#{why.code.replace('_', '-')}",
         "message": why.message,
         "type": "card_error" if means.kind == "card" else "invalid_request_error",
-        "payment_method": method,
+        "payment_method": charges.method_object(world, method),
     }
     if charge:
         error["charge"] = charge["id"]

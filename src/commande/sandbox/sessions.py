@@ -83,9 +83,9 @@ def _session(world: World, given: Row, currency: str, items: list[Row], expires_
     about_buyer = {**customer_details(email), "address": None, "tax_ids": None} if email else None
     three_d_secure = given.get("payment_method_options", {}).get("card", {})
     row: Row = {
+        "id": id_,
         **blanks.SESSION,
         **{name: given.get(name) for name in _AS_GIVEN},
-        "id": id_,
         "amount_subtotal": sum(item["amount_subtotal"] for item in items),
         "amount_total": total,
         "branding_settings": _branding(world) | given.get("branding_settings", {}),

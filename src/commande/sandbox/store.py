@@ -72,7 +72,7 @@ class FileState(State):
             if row is None:
                 gone.append((kind, id_))
             else:
-                kept.append((kind, id_, orjson.dumps(row)))
+                kept.append((kind, id_, orjson.dumps(row, default=bytes.decode)))
         self._file.execute("BEGIN IMMEDIATE")
         self._file.executemany(
             "INSERT INTO kept (kind, id, body) VALUES (?, ?, ?)"

@@ -82,8 +82,7 @@ FR: Final[dict[str, Any]] = {
         "Réessayez dans un instant.",
         "test_mode_live_card": "Ce n’est pas une carte d’essai. N’écrivez jamais ici le numéro "
         "d’une vraie carte.",
-        "payment_intent_authentication_failure": "La banque n’a pas pu vous identifier. Choisissez "
-        "un autre moyen de paiement.",
+        "payment_intent_authentication_failure": "La banque n’a pas pu vous identifier.",
     },
     "tests": {
         "4242424242424242": "Payée tout de suite",
@@ -179,8 +178,7 @@ EN: Final[dict[str, Any]] = {
         "incorrect_cvc": "Your card’s security code is incorrect.",
         "processing_error": "An error occurred while processing your card. Try again in a moment.",
         "test_mode_live_card": "This is no test card. Never type the number of a real card here.",
-        "payment_intent_authentication_failure": "The bank could not identify you. Choose another "
-        "way to pay.",
+        "payment_intent_authentication_failure": "The bank could not identify you.",
     },
     "tests": {
         "4242424242424242": "Paid at once",

@@ -79,9 +79,14 @@ class World:
         self._turn += 1
         heapq.heappush(heap, (due, self._turn, id_))
 
+    def name(self, kind: str) -> str:
+        """A name for something of ours that nobody outside sees; new over restarts too."""
+        self._turn += 1
+        return f"{kind}_{self.ids.starts}_{self._turn}"
+
     def schedule(self, due: float, action: str, target: str) -> None:
         """Have `action` done to `target` when the clock reaches `due`."""
-        id_ = self.ids.new("timer_", 16)
+        id_ = self.name("timer")
         self.state.put("timer", id_, {"due": due, "action": action, "target": target})
         self._push(self._timers, due, id_)
         self.wake()

@@ -54,7 +54,9 @@ class Ground:
         self._make()
         self.image = self.rows.image()
         self.settings = {
-            foreign: settings(foreign_events=foreign) for foreign in ("reject", "ignore")
+            (foreign, late): settings(foreign_events=foreign, late_payments=late)
+            for foreign in ("reject", "ignore")
+            for late in ("keep", "refund")
         }
 
     def _make(self) -> None:

@@ -19,6 +19,7 @@ _UNIX: Final = "(julianday({0}) - 2440587.5) * 86400.0"
 _DUE: Final = {
     "inbox": f"SELECT {_UNIX.format('min(next_at)')} FROM events WHERE state = 'pending'",
     "outbox": f"SELECT {_UNIX.format('min(next_at)')} FROM messages WHERE state = 'pending'",
+    "refunds": f"SELECT {_UNIX.format('min(next_at)')} FROM refunds WHERE state = 'creating'",
     "openings": f"SELECT {_UNIX.format('min(opening_until)')} FROM attempts"
     " WHERE state = 'creating'",
     "checks": f"SELECT {_UNIX.format('min(check_at)')} FROM attempts WHERE check_at IS NOT NULL",
@@ -143,8 +144,8 @@ class Crew:
 
     def _next_turn(self, process: Process, duty: Duty) -> float | None:
         now = self._world.scheduler.now
-        if duty.name in _STRETCHED:
-            share, later = _STRETCHED[duty.name]
+        if duty.name not in _DUE:
+            share, later = _STRETCHED.get(duty.name, _STRETCHED["events"])
             arrivals = self._world.profile.arrivals
             usual = share * arrivals if now < START + arrivals else later * (1 + self._world.calm)
             return now + max(usual, duty.every) * (0.2 + process.rng.random() * 1.6)
@@ -159,7 +160,7 @@ class Crew:
         return max(soon, at)
 
     def _still_due(self, process: Process, duty: Duty) -> bool:
-        if duty.name in _STRETCHED:
+        if duty.name not in _DUE:
             return False
         due = self._world.driver.execute(_DUE[duty.name]).fetchone()[0]
         return due is not None and due < self._world.scheduler.now + process.skew

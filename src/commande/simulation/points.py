@@ -87,9 +87,9 @@ class Points:
         point = _DEATHS.get((task, label))
         if point is not None:
             self.reached[point] += 1
-        if task == "inbox" and label not in ("start", "events_due", "claim_events"):
+        if task == "inbox" and label not in (task, "events_due", "claim_events"):
             self.reached["C16"] += 1
-        if task in ("clean-up", "cancel") and label not in ("start", "list_overdue"):
+        if task in ("clean-up", "cancel") and label not in (task, "list_overdue"):
             self.reached["C38"] += 1
 
     def paid(self, command: str, source: str) -> None:

@@ -73,6 +73,7 @@ class Profile:
     sepa: float = 5.0
     """Seconds until a bank answers a debit."""
     foreign_events: str = "reject"
+    late_payments: str = "keep"
     tax_rounding: str = "line"
     without: frozenset[str] = frozenset()
     """Actors that shrinking took away, by name."""
@@ -100,6 +101,7 @@ def draw_profile(
     profile.arrivals = dice.choice((60.0, 600.0, _HOUR, 6 * _HOUR, 20 * _HOUR))
     profile.sepa = dice.choice((5.0, 180.0, 2 * _HOUR, 30 * _HOUR, 3 * 24 * _HOUR))
     profile.foreign_events = dice.choice(("reject", "reject", "ignore"))
+    profile.late_payments = dice.choice(("keep", "refund"))
     profile.tax_rounding = dice.choice(("line", "line", "rate"))
     profile.without = without
     return profile

@@ -65,7 +65,7 @@ class Task:
     def __init__(self, name: str, script: Script, process: Process | None, rng: Random) -> None:
         self.name, self.script, self.process, self.rng = name, script, process, rng
         self.life = process.life if process else 0
-        self.label = "start"
+        self.label = name
         """What it is waiting for, for the trace and the coverage."""
         self.coroutine: Coroutine[Any, Any, None] | None = None
 

@@ -102,7 +102,7 @@ class World:
         """A process comes up, with nothing but the rows."""
         process.life += 1
         process.alive = True
-        settings = self.ground.settings[self.profile.foreign_events]
+        settings = self.ground.settings[self.profile.foreign_events, self.profile.late_payments]
         process.shop = Shop(
             settings=settings,
             db=SimulatedDatabase(self, process, self.ground.rows),

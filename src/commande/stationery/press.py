@@ -94,6 +94,14 @@ class Voice:
             return local.strftime("%H:%M")
         return self.short_day(at)
 
+    def ago(self, at: datetime, now: datetime) -> str:
+        """How long ago: ``il y a 3 min``."""
+        seconds = max(0, int((now - at).total_seconds()))
+        for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+            if seconds >= size:
+                return self.say(f"ago.{unit}", count=self.number(seconds // size))
+        return self.say("ago.now")
+
     def iso(self, at: datetime) -> str:
         """For a ``datetime`` attribute."""
         return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

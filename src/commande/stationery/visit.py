@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -74,13 +75,22 @@ class Room:
     policy: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Cookie:
+    name: str
+    value: str
+    seconds: int
+    path: str
+    same_site: Literal["lax", "strict"]
+
+
 class Visit:
     """A request and the answer that is being made of it."""
 
     def __init__(self, room: Room, request: Request) -> None:
         self.room, self.request, self.settings = room, request, room.settings
         self.root: str = request.scope.get("root_path", "").rstrip("/")
-        self._cookies: list[tuple[str, str, int, str]] = []
+        self._cookies: list[_Cookie] = []
 
     @cached_property
     def voice(self) -> Voice:
@@ -102,9 +112,13 @@ class Visit:
         """An address of ours, wherever the application is mounted."""
         return self.root + path
 
-    def keep(self, name: str, value: str, seconds: int, path: str = "/") -> None:
+    def keep(
+        self, name: str, value: str, seconds: int, path: str = "/", *, strict: bool = False
+    ) -> None:
         """Give the browser a cookie (``seconds`` 0 takes it away), for pages alone to read."""
-        self._cookies.append((name, value, seconds, self.link(path)))
+        # Browsers take a __Host- cookie for the whole host only.
+        whole = "/" if name.startswith("__Host-") else self.link(path)
+        self._cookies.append(_Cookie(name, value, seconds, whole, "strict" if strict else "lax"))
 
     async def read_form(self) -> Form:
         """The submitted form. Raises FormRefused when no page of ours can have sent it."""
@@ -181,18 +195,19 @@ class Visit:
         return other, "?" + urlencode({**kept, "lang": other})
 
     def _with_cookies(self, response: Response) -> Response:
-        for name, value, seconds, path in self._cookies:
+        for cookie in self._cookies:
             response.set_cookie(
-                name, value, max_age=seconds, path=path, httponly=True, samesite="lax",
-                secure=self.secure,
+                cookie.name, cookie.value, max_age=cookie.seconds, path=cookie.path,
+                httponly=True, samesite=cookie.same_site, secure=self.secure,
             )  # fmt: skip
         return response
 
 
 Page = Callable[[Visit], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def as_endpoint(room: Room, page: Page) -> Callable[[Request], Awaitable[Response]]:
+def as_endpoint(room: Room, page: Page) -> Endpoint:
     """The page as a route's endpoint; what goes wrong becomes a page too."""
 
     async def endpoint(request: Request) -> Response:
@@ -209,3 +224,13 @@ def as_endpoint(room: Room, page: Page) -> Callable[[Request], Awaitable[Respons
             return visit.print("failure.html", 503, secret=True, reason="closed")
 
     return endpoint
+
+
+def add_page(
+    router: APIRouter, path: str, method: str, endpoint: Endpoint, name: str | None = None
+) -> None:
+    """Give an endpoint its address; where GET is, HEAD is too. Pages are no part of the API."""
+    methods = ["GET", "HEAD"] if method == "GET" else [method]
+    router.add_api_route(
+        path, endpoint, methods=methods, name=name, include_in_schema=False, response_model=None
+    )

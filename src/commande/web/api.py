@@ -27,6 +27,7 @@ from commande.web.schemas import read_confirmation, read_order, read_retry, term
 # Long enough for a UUID or a hash with a prefix; the key itself is stored as a hash only.
 LONGEST_KEY: Final = 255
 
+
 def _shop(request: Request) -> Shop:
     shop: Shop = request.app.state.shop
     return shop

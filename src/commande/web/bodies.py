@@ -36,7 +36,7 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 
 def _may_be_json(content_type: str | None) -> bool:
-    """No type at all is taken for JSON; a form or text/plain, which browsers send freely, is not."""
+    """No type at all is taken for JSON; a form or text/plain, as browsers send freely, is not."""
     if not content_type:
         return True
     kind = content_type.partition(";")[0].strip().lower()

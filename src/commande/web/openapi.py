@@ -119,7 +119,9 @@ CREATE: Final = _route(
         _WRONG, _TOTAL, errors.IdempotencyConflict("This Idempotency-Key came with another body."),
         _REFUSED, _DELAYED, _MISMATCH, _NO_MODULE, _BUSY, statuses=_BODY,
     ),
-    parameters=[_parameter("header", "Idempotency-Key", "Any text of 1–255 characters, new for each order.")],
+    parameters=[
+        _parameter("header", "Idempotency-Key", "1–255 characters, new for each order."),
+    ],
     **_body(CheckoutRequest, examples.ORDER),
 )  # fmt: skip
 CONFIRM: Final = _route(

@@ -10,7 +10,7 @@ form.addEventListener("click", async (event) => {
   event.preventDefault();
   const fields = new URLSearchParams(new FormData(form, day));
   try {
-    const answer = await fetch(form.action, { method: "POST", body: fields });
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body: fields });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const section = page.querySelector("#rendez-vous");
     if (!answer.ok || !section) throw new Error("not the form");

@@ -30,7 +30,7 @@ async function confirm(form) {
   const slow = setTimeout(() => { if (bar) bar.hidden = false; }, 300);
   try {
     const fields = new URLSearchParams(new FormData(form));
-    const answer = await fetch(form.action, { method: "POST", body: fields });
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body: fields });
     if (!show(await answer.text(), { force: waiting })) throw new Error("not our page");
   } catch {
     button.hidden = false;

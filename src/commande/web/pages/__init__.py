@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from commande.shop import Shop
 from commande.stationery import Press, answer_static, read_wording
-from commande.stationery.visit import Room, as_endpoint, content_policy
+from commande.stationery.visit import Room, add_page, as_endpoint, content_policy
 from commande.web.pages.cancelled import resume_or_cancel, show_cancelled
 from commande.web.pages.cart import change_cart, show_cart
 from commande.web.pages.checkout import order, show_checkout
@@ -41,7 +41,6 @@ def storefront(shop: Shop) -> APIRouter:
     )
     router = APIRouter()
     for path, method, page in _PAGES:
-        endpoint = as_endpoint(room, partial(page, shop))
-        router.add_route(path, endpoint, methods=[method], include_in_schema=False)
-    router.add_route("/static/{name:path}", answer_static, include_in_schema=False)
+        add_page(router, path, method, as_endpoint(room, partial(page, shop)))
+    add_page(router, "/static/{name:path}", "GET", answer_static)
     return router
