@@ -1,9 +1,11 @@
 """The load: customers who order two items, pay at Stripe and come back; one process, asyncio."""
 
 import asyncio
+import secrets
+import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,11 +43,25 @@ class Buyers:
         self._system, self._http, self._progress = system, http, progress
         self._rates: dict[str, str] = {}
 
+    async def prepare(self, waiting: int) -> None:
+        """Open the connections and know the tax rates, so that no order pays for either."""
+
+        async def call(url: str) -> None:
+            async with self._http.get(url) as answer:
+                await answer.read()
+
+        urls = [f"{self._system.stripe}/sandbox-control/faults"]
+        urls += [f"{self._system.url}/healthz"] if self._system.url else []
+        await asyncio.gather(*(call(url) for url in urls for _ in range(waiting)))
+        if self._system.url is None:
+            for _, _, tax in PRODUCTS.values():
+                made = await self._stripe("POST", "/v1/tax_rates", rate_form(tax))
+                self._rates[tax] = made["id"]
+
     async def buy(self, orders: int, waiting: int) -> Load:
         """So many orders, each customer beginning the next when the last one is done."""
         load, numbers = Load(), iter(range(orders))
         journey = self._through_the_shop if self._system.url else self._past_the_shop
-        await self._open_connections(waiting)
 
         async def customer() -> None:
             for _ in numbers:
@@ -59,15 +75,6 @@ class Buyers:
         await asyncio.gather(*(customer() for _ in range(waiting)))
         return load
 
-    async def _open_connections(self, waiting: int) -> None:
-        async def call(url: str) -> None:
-            async with self._http.get(url) as answer:
-                await answer.read()
-
-        urls = [f"{self._system.stripe}/sandbox-control/faults"]
-        urls += [f"{self._system.url}/healthz"] if self._system.url else []
-        await asyncio.gather(*(call(url) for url in urls for _ in range(waiting)))
-
     async def _through_the_shop(self, load: Load) -> None:
         """Order, pay, come back at once, and look until the shop says paid."""
         api = f"{self._system.url}/api/checkout"
@@ -78,16 +85,17 @@ class Buyers:
         await self._pay(session)
         ids = orjson.dumps({"sessionId": session, "commandId": order["commandId"]})
         returned = time.perf_counter()
-        while not (await self._post(f"{api}/confirm-payment", ids))["command"]["paid"]:
+        while True:
+            answer = await self._post(f"{api}/confirm-payment", ids)
+            if answer["command"]["paid"]:
+                break
             await asyncio.sleep(AGAIN_S)
         load.confirm.append(time.perf_counter() - returned)
         load.create.append(opened - began)
 
     async def _past_the_shop(self, load: Load) -> None:
         """The same two questions put to Stripe directly: what no shop can be faster than."""
-        items = [
-            (title, cents, 1, await self._rate(tax)) for title, cents, tax in PRODUCTS.values()
-        ]
+        items = [(title, cents, 1, self._rates[tax]) for title, cents, tax in PRODUCTS.values()]
         began = time.perf_counter()
         form = session_form(f"{began:.9f}", items)
         session = (await self._stripe("POST", SESSIONS, form))["id"]
@@ -99,11 +107,6 @@ class Buyers:
             raise RuntimeError("not paid")
         load.confirm.append(time.perf_counter() - returned)
         load.create.append(opened - began)
-
-    async def _rate(self, tax: str) -> str:
-        if tax not in self._rates:
-            self._rates[tax] = (await self._stripe("POST", "/v1/tax_rates", rate_form(tax)))["id"]
-        return self._rates[tax]
 
     async def _pay(self, session: str) -> None:
         await self._stripe("POST", f"/v1/payment_pages/{session}/confirm", "")
@@ -125,13 +128,10 @@ async def _document(answer: aiohttp.ClientResponse) -> Any:
     return orjson.loads(body)
 
 
-_customers = iter(range(10**9))
-
-
 def _cart() -> bytes:
     """Two items for a customer who never ordered before."""
     customer = {
-        "firstName": "John", "lastName": "Doe", "email": f"john{next(_customers)}@example.com",
+        "firstName": "John", "lastName": "Doe", "email": f"{secrets.token_hex(6)}@example.com",
         "phone": "+33612345678", "address": "123 Main St", "postalCode": "75001", "city": "Paris",
     }  # fmt: skip
     items = [{"product_id": id_, "quantity": 1} for id_ in PRODUCTS]
@@ -140,7 +140,7 @@ def _cart() -> bytes:
 
 
 async def count_calls(system: System, http: aiohttp.ClientSession) -> Counter[str]:
-    """What the stand-in was asked since the last ``forget_calls``."""
+    """What the stand-in was asked so far, by method and route."""
     async with http.get(f"{system.stripe}/sandbox-control/requests?path=/none") as answer:
         return Counter(orjson.loads(await answer.read())["calls"])
 
@@ -152,22 +152,24 @@ async def measure(
     trees = system.trees | {"client": client}
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as http:
+        buyers = Buyers(system, http, progress)
+        await buyers.prepare(waiting)
         called = await count_calls(system, http)
         before = Reading.of(trees.values())
-        load = await Buyers(system, http, progress).buy(orders, waiting)
+        load = await buyers.buy(orders, waiting)
         wall = time.perf_counter() - before.at
         await asyncio.sleep(AFTERMATH_S)
         cpu = Reading.of(trees.values()).since(before)
         calls = await count_calls(system, http) - called
     done = len(load.create)
     for reason, count in load.failures.items():
-        print(f"{system.name}: {count} failed: {reason}")
+        print(f"{system.name}: {count} failed: {reason}", file=sys.stderr)
     figures = {
         "orders_per_s": done / wall,
         "calls_to_open": _sum(calls, OPENING) / max(done, 1),
         "calls_to_settle": _sum(calls, SETTLING) / max(done, 1),
         "failed": float(load.failures.total()),
-        "rss_mb": sum(t.rss_mb() for n, t in system.trees.items() if n in ("server", "database")),
+        "rss_mb": system.trees["server"].rss_mb() if system.url else 0.0,
     }
     for name, times in (("create", load.create), ("confirm", load.confirm)):
         for percent in (50, 95):

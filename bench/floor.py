@@ -14,7 +14,7 @@ import hmac
 import secrets
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -37,7 +37,7 @@ EXPANDED: Final = "?expand[]=payment_intent.latest_charge"
 Answer = tuple[int, dict[str, Any]]
 
 
-def session_form(order: str, items: list[tuple[str, int, int, str | None]]) -> str:
+def session_form(order: str, items: Sequence[tuple[str, int, int, str]]) -> str:
     """The form of a session as the product sends it, for (title, cents, quantity, tax rate id)."""
     fields = {
         "mode": "payment",
@@ -58,8 +58,7 @@ def session_form(order: str, items: list[tuple[str, int, int, str | None]]) -> s
         fields[f"{line}[price_data][currency]"] = "eur"
         fields[f"{line}[price_data][unit_amount]"] = str(cents)
         fields[f"{line}[price_data][product_data][name]"] = title
-        if rate is not None:
-            fields[f"{line}[tax_rates][0]"] = rate
+        fields[f"{line}[tax_rates][0]"] = rate
     return urlencode(fields)
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import aiohttp
 import psutil
@@ -29,7 +30,7 @@ Figures = dict[str, float]
 Rows = dict[tuple[str, int], Figures]
 """By system and how many customers at a time."""
 
-out = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
+out = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
@@ -45,7 +46,8 @@ def main() -> None:
         counts = {level: _share(given.orders, level, given.latency) for level in LEVELS}
         total = given.rounds * len(systems) * sum(counts.values())
         task = bar.add_task("Ordering", total=total)
-        rows = uvloop.run(_run(systems, given, counts, lambda: bar.advance(task)))
+        runs = uvloop.run(_run(systems, given, counts, lambda: bar.advance(task)))
+        rows = _compare(runs)
     out.print(_table(rows, systems))
     _explain(machine, given, counts)
     if given.json:
@@ -94,6 +96,7 @@ async def _prepare(system: System, latency: int) -> None:
     """Warm up (caches, connections, tax rates), then let Stripe take its time."""
     async with aiohttp.ClientSession() as http:
         buyers = Buyers(system, http, lambda: None)
+        await buyers.prepare(1)
         for orders, waiting in ((1, 1), (WARM_UP, 8)):
             load = await buyers.buy(orders, waiting)
             if load.failures:
@@ -117,56 +120,66 @@ def _progress() -> Progress:
 
 
 COLUMNS = (
-    "system", "at a time", "orders/s", "create p50 · p95 ms", "added", "confirm p50 · p95 ms",
-    "added", "calls to Stripe", "CPU-s per 1,000", "× floor", "RSS MB", "failed",
-    "stand-in · client CPU-s",
+    "system", "at once", "orders/s", "create", "+Δ", "confirm", "+Δ", "calls", "CPU-s", "× floor",
+    "RSS", "failed", "others",
 )  # fmt: skip
+LEGEND = """\
+create, confirm: ms, p50 · p95. +Δ: p50 less that of the same question put to the stand-in itself.
+calls: to Stripe per order, to open + to settle. CPU-s: per 1,000 orders, server + PostgreSQL.
+RSS: MB of the server. others: CPU-s per 1,000 orders of the stand-in · the load client.
+All of them share the machine: orders/s and times tell about the sum, calls and CPU-s about one.
+"""
 
 
 def _table(rows: Rows, systems: list[System]) -> Table:
     shown = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for column in COLUMNS:
-        shown.add_column(column, justify="left" if column == "system" else "right")
+        justify: Literal["left", "right"] = "left" if column == "system" else "right"
+        shown.add_column(column, justify=justify, no_wrap=True)
     for system in systems:
         for level in LEVELS:
-            shown.add_row(*_cells(rows, system, level))
-        shown.add_section()
+            shown.add_row(*_cells(rows, system, level), end_section=level == LEVELS[-1])
     return shown
 
 
 def _cells(rows: Rows, system: System, level: int) -> list[str]:
-    row = rows[system.name, level]
-    alone, floor = rows["stand-in alone", level], rows["floor, SQLite", level]
-    times = []
+    row, alone = rows[system.name, level], rows["stand-in alone", level]
+    cells = [system.name, str(level), f"{row['orders_per_s']:.0f}"]
     for name in ("create", "confirm"):
         p50, p95 = row[f"{name}_p50_ms"], row[f"{name}_p95_ms"]
-        added = p50 - alone[f"{name}_p50_ms"]
-        times += [f"{p50:.1f} · {p95:.1f}", "" if system.url is None else f"{added:+.1f}"]
-    cells = [system.name, str(level), f"{row['orders_per_s']:.0f}", *times]
-    calls = f"{row['calls_to_open']:.2f} + {row['calls_to_settle']:.2f}"
+        added = "" if system.url is None else f"{p50 - alone[f'{name}_p50_ms']:+.1f}"
+        cells += [f"{p50:.1f} · {p95:.1f}", added]
+    cells.append(f"{row['calls_to_open']:.2f} + {row['calls_to_settle']:.2f}")
     if system.url is None:
-        cells += [calls, "", "", "", f"{row['failed']:.0f}"]
+        cells += ["", "", ""]
     else:
-        own, database = row["server_cpu_s"], row.get("database_cpu_s")
-        bill = f"{own:.2f}" + (f" + {database:.2f}" if database is not None else "")
-        ratio = (own + (database or 0.0)) / floor["server_cpu_s"] if floor["server_cpu_s"] else 0.0
-        cells += [calls, bill, f"{ratio:.1f}", f"{row['rss_mb']:.0f}", f"{row['failed']:.0f}"]
-    return [*cells, f"{row['stripe_cpu_s']:.2f} · {row['client_cpu_s']:.2f}"]
+        server, database = row["server_cpu_s"], row.get("database_cpu_s")
+        bill = f"{server:.2f}" if database is None else f"{server:.2f} + {database:.2f}"
+        cells += [bill, f"{row['times_floor']:.1f}", f"{row['rss_mb']:.0f}"]
+    return [
+        *cells,
+        f"{row['failed']:.0f}",
+        f"{row['stripe_cpu_s']:.2f} · {row['client_cpu_s']:.2f}",
+    ]
+
+
+def _compare(rows: Rows) -> Rows:
+    """The rows with each system's CPU as a multiple of the floor's at the same level."""
+    compared = {}
+    for (name, level), row in rows.items():
+        floor = rows["floor, SQLite", level]["server_cpu_s"]
+        own = row.get("server_cpu_s", 0.0) + row.get("database_cpu_s", 0.0)
+        compared[name, level] = row | {"times_floor": own / floor if floor else float("nan")}
+    return compared
 
 
 def _explain(machine: dict[str, str], given: argparse.Namespace, counts: dict[int, int]) -> None:
-    out.print()
-    out.print(f"{machine['machine']}: {machine['cpu']}, {machine['system']}, Python "
-              f"{machine['python']}, load {machine['load_before']} before; {machine['date']}.")  # fmt: skip
-    orders = ", ".join(f"{count} orders at {level}" for level, count in counts.items())
-    out.print(
-        f"Medians of {given.rounds} rounds of {orders}; Stripe takes {given.latency} ms a call."
-    )
-    out.print(
-        "CPU-s: server + PostgreSQL. added: p50 less that of the same question put to the stand-in "
-        "directly. Server, database, stand-in and client share the machine, so that from 16 at a "
-        "time on orders/s and latencies tell about all of them; CPU-s and calls tell about one."
-    )
+    out.print(f"\n{LEGEND}")
+    parts = (machine["machine"], machine["cpu"], machine["system"], f"Python {machine['python']}")
+    out.print(f"{', '.join(parts)}, load {machine['load_before']} before, {machine['date']}.")
+    orders = ", ".join(f"{count} at {level}" for level, count in counts.items())
+    out.print(f"Medians of {given.rounds} rounds; orders: {orders} at once; ", end="")
+    out.print(f"Stripe takes {given.latency} ms a call.")
 
 
 def _write(
@@ -178,7 +191,7 @@ def _write(
         "latency_ms": given.latency,
         "rounds": given.rounds,
         "orders": {str(level): count for level, count in counts.items()},
-        "rows": [{"system": n, "at_a_time": lv, **figures} for (n, lv), figures in rows.items()],
+        "rows": [{"system": n, "at_once": lv, **figures} for (n, lv), figures in rows.items()],
     }
     file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 

@@ -7,7 +7,13 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from commande.core.letter import Letter
-from commande.core.payment import ChargeReport, PaymentReport, RefundReport, StripeEvent
+from commande.core.payment import (
+    ChargeReport,
+    PaidOrder,
+    PaymentReport,
+    RefundReport,
+    StripeEvent,
+)
 from commande.core.tax import TaxRate
 from commande.db import Database, open_database
 from commande.ids import Ids, Seal
@@ -56,6 +62,14 @@ class StripeGateway(Protocol):
         self, since: datetime, until: datetime, attempt_id: str
     ) -> PaymentReport | None:
         """The session made in that window whose metadata names the attempt, if there is one."""
+        ...
+
+    async def read_order(self, session_id: str) -> PaidOrder:
+        """The session with its line items and payer. Raises StripeObjectMissing."""
+        ...
+
+    async def find_paid_session(self, payment_intent_id: str) -> str | None:
+        """The id of the session that this payment intent belongs to."""
         ...
 
     async def list_events(

@@ -18,7 +18,7 @@ from commande.errors import DatabaseBusy, OutcomeUnknown
 from commande.flows import upkeep
 from commande.flows.inbox import handle_events
 from commande.flows.notices import send_due
-from commande.flows.reconcile import ReconcileReport, check_due, read_events
+from commande.flows.reconcile import ReconcileReport, check_due, read_charges, read_events
 from commande.flows.refunds import finish_refunds
 from commande.shop import Shop
 
@@ -44,6 +44,12 @@ async def _read_events(shop: Shop) -> object:
     return report
 
 
+async def _read_charges(shop: Shop) -> object:
+    report = ReconcileReport()
+    await read_charges(shop, report)
+    return report
+
+
 # An event's first try comes within a second (contract); the rest may take its time. Half a second
 # of polling costs an idle worker two reads of an empty partial index.
 DUTIES: Final = (
@@ -54,6 +60,7 @@ DUTIES: Final = (
     Duty("checks", 20, check_due),
     Duty("clean-up", 60, _expire_overdue),
     Duty("events", 120, _read_events),
+    Duty("charges", 3600, _read_charges),
     Duty("prune", 3600, upkeep.prune),
 )
 BEAT: Final = 5.0

@@ -233,4 +233,4 @@ async def test_s10_a_search_is_text_and_nothing_else(shop_db: Database) -> None:
 
 
 def test_the_customer_is_stored_by_the_names_of_the_api() -> None:
-    assert list(order().customer.to_dict()) == [f for f in Customer.__dataclass_fields__]
+    assert list(order().customer.to_dict()) == list(Customer.__dataclass_fields__)

@@ -6,23 +6,24 @@ import os
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from commande.db import open_database, tables
+from commande.db import open_database, schema_sqlite, tables
 from commande.db.schema import VERSIONS, create_all, migrate, pending_migrations, read_chain
-from commande.errors import SettingInvalid
+from commande.errors import DatabaseBusy, SettingInvalid
 from tests.support.counter import every_kind_of_row
 from tests.support.postgres import Postgres
-from tests.support.schema import content_of, schema_of
+from tests.support.schema import columns_of, content_of, schema_of
 
 T = TypeVar("T")
 HEAD = read_chain((VERSIONS,))[-1]
@@ -162,6 +163,32 @@ def another_database(url: str, request: pytest.FixtureRequest, folder: Path) -> 
 # Upgrades of a database that holds something.
 
 
+Rows = dict[str, list[dict[str, Any]]]
+
+
+def every_row(folder: Path) -> Rows:
+    """Every kind of row, as this program writes them."""
+    rows: Rows = {}
+
+    def read(conn: Connection) -> None:
+        create_all(conn)
+        every_kind_of_row(conn)
+        for table in tables.metadata.sorted_tables:
+            rows[table.name] = [dict(row._mapping) for row in conn.execute(select(table))]
+
+    run(f"sqlite:///{folder / 'rows.sqlite'}", read)
+    return rows
+
+
+def fill(conn: Connection, rows: Rows) -> None:
+    """Write those rows as far as an older schema knows them."""
+    known = columns_of(conn)
+    for table in tables.metadata.sorted_tables:
+        for row in rows[table.name] if table.name in known else ():
+            values = {name: value for name, value in row.items() if name in known[table.name]}
+            conn.execute(table.insert().values(values))
+
+
 NEXT = '''"""The next revision."""
 
 import sqlalchemy as sa
@@ -195,17 +222,26 @@ def next_revision(folder: Path, *, rebuilt: bool, broken: bool = False) -> tuple
     return VERSIONS, folder
 
 
-def test_c50_an_upgrade_keeps_every_row_trigger_index_and_check(
+def test_c50_an_upgrade_from_the_first_revision_keeps_every_row(
     database_url: str, tmp_path: Path
 ) -> None:
     migrate(database_url, to="0001")
+    rows = every_row(tmp_path)
+    run(database_url, lambda conn: fill(conn, rows))
+    before, known = run(database_url, content_of), run(database_url, columns_of)
+    assert {table for table, content in before.items() if content.startswith("0 ")} == set()
+    migrate(database_url)
+    after = run(database_url, lambda conn: content_of(conn, known))
+    assert {table for table in before if before[table] != after[table]} <= {"alembic_version"}
+
+
+def test_c50_rebuilding_every_table_keeps_every_row_trigger_index_and_check(
+    database_url: str, tmp_path: Path
+) -> None:
+    migrate(database_url)
     run(database_url, every_kind_of_row)
     before, kept = run(database_url, content_of), run(database_url, schema_of)
     assert {table for table, content in before.items() if content.startswith("0 ")} == set()
-
-    migrate(database_url)
-    assert run(database_url, content_of) == before
-
     rebuilt = database_url.startswith("sqlite")
     versions = next_revision(tmp_path / "next", rebuilt=rebuilt)
     assert migrate(database_url, versions=versions) == ["9998"]
@@ -326,15 +362,61 @@ def test_a_wrong_address_is_told_with_its_mend(url: str, mend: str) -> None:
 def test_a_folder_that_cannot_be_written_to_is_told() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o555)
-        was_root = os.geteuid() == 0
+        with as_nobody(), pytest.raises(SettingInvalid, match="the folder cannot be written to"):
+            migrate(f"sqlite:///{folder}/shop.sqlite")
+
+
+def test_a_file_that_cannot_be_written_to_is_told() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "shop.sqlite")
+        migrate(f"sqlite:///{file}")
+        for sibling in Path(folder).iterdir():
+            sibling.chmod(0o666)
+        file.chmod(0o444)
+        Path(folder).chmod(0o777)
+        with as_nobody(), pytest.raises(SettingInvalid, match="cannot"):
+            migrate(f"sqlite:///{file}")
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without root's leave to write everywhere."""
+    was_root = os.geteuid() == 0
+    if was_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
         if was_root:
-            os.seteuid(65534)  # root may write everywhere
-        try:
-            with pytest.raises(SettingInvalid, match="the folder cannot be written to"):
-                migrate(f"sqlite:///{folder}/shop.sqlite")
-        finally:
-            if was_root:
-                os.seteuid(0)
+            os.seteuid(0)
+
+
+def test_a_database_that_another_program_locks_is_told(sqlite_url: str) -> None:
+    migrate(sqlite_url)
+    path = sqlite_url.removeprefix("sqlite:///")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseBusy, match="locked by another program"):
+        schema_sqlite.change_schema(path, pending_migrations, patience_ms=50)
+    other.close()
+    assert schema_sqlite.change_schema(path, pending_migrations) == []
+
+
+async def test_a_migration_whose_server_goes_away_may_be_repeated(postgres_url: str) -> None:
+    other = await asyncpg.connect(postgres_url)
+    hold = int.from_bytes(b"commande")
+    await other.execute("SELECT pg_advisory_lock($1)", hold)
+    waiting = asyncio.create_task(asyncio.to_thread(migrate, postgres_url))
+    name = "FROM pg_stat_activity WHERE application_name = 'commande migrate'"
+    for _ in range(200):
+        if await other.fetchval(f"SELECT count(*) {name} AND wait_event = 'advisory'"):
+            break
+        await asyncio.sleep(0.02)
+    await other.execute(f"SELECT pg_terminate_backend(pid) {name}")
+    with pytest.raises(DatabaseBusy, match="run it again"):
+        await waiting
+    await other.close()
+    assert (await asyncio.to_thread(migrate, postgres_url))[-1] == HEAD
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from commande.db.upkeep import clear_attention
 from commande.errors import PaymentNotCompleted, PaymentProcessing
 from commande.flows.checkout import Opened, retry_payment
 from commande.flows.reconcile import check_due, reconcile
+from commande.flows.refunds import finish_refunds
 from commande.flows.upkeep import cancel_command, expire_overdue
 from commande.shop import Shop
 from tests.support.seams import around_stripe
-from tests.support.stage import Stage
+from tests.support.stage import Stage, staged
 
 SEPA, SEPA_FAILS = "DE89370400440532013000", "DE62370400440532013001"
 
@@ -183,7 +184,7 @@ async def _two_sessions(stage: Stage) -> tuple[Opened, Opened]:
     return first, second
 
 
-async def test_c28_a_second_paid_session_is_recorded_and_shown_once(stage: Stage) -> None:
+async def _pay_both(stage: Stage) -> tuple[Opened, Opened]:
     first, second = await _two_sessions(stage)
     await stage.pay(first)
     await stage.pay(second)
@@ -191,18 +192,39 @@ async def test_c28_a_second_paid_session_is_recorded_and_shown_once(stage: Stage
     await stage.hear()
     await stage.work()
     command = await stage.command(second)
-    assert (command.status, command.attention) == (Status.PAID, "paid_twice")
     assert (command.snapshot, command.paid_at) == (paid.snapshot, paid.paid_at)
     rows = {row.stripe_session_id: row.outcome for row in await stage.rows(payments)}
-    assert rows == {paid.paid_session_id: "applied", _session(first): "duplicate"}
+    assert rows == {_session(second): "applied", _session(first): "duplicate"}
     assert len(await stage.rows(messages)) == 1
-    await stage.shop.db.transaction(clear_attention, command.id, stage.clock.now())
+    return first, second
+
+
+async def test_c28_a_second_paid_session_is_recorded_and_given_back(stage: Stage) -> None:
+    first, _ = await _pay_both(stage)
+    assert await finish_refunds(stage.shop) == 1
     await stage.hear()
-    for event in await stage.events("checkout.session.completed"):
-        await stage.deliver(event | {"id": event["id"] + "b"})
     await stage.work()
-    assert (await stage.command(first)).attention is None, "what a person cleared stays cleared"
+    command = await stage.command(first)
+    assert (command.status, command.refunded_minor) == (Status.PAID, 0)
+    refunded = {row.stripe_session_id: row.refunded_minor for row in await stage.rows(payments)}
+    assert refunded[_session(first)] == 5998
     assert await stage.breaches() == []
+
+
+async def test_c28_a_shop_that_wants_it_so_is_shown_the_second_payment_once(
+    database_url: str, serve: Any
+) -> None:
+    async with staged(database_url, serve, duplicate_payments="person") as stage:
+        first, _ = await _pay_both(stage)
+        command = await stage.command(first)
+        assert (command.status, command.attention) == (Status.PAID, "paid_twice")
+        await stage.shop.db.transaction(clear_attention, command.id, stage.clock.now())
+        for event in await stage.events("checkout.session.completed"):
+            await stage.deliver(event | {"id": event["id"] + "b"})
+        await stage.work()
+        # What a person has cleared stays cleared.
+        assert (await stage.command(first)).attention is None
+        assert await stage.breaches() == []
 
 
 def _session(opened: Opened) -> str:
@@ -222,5 +244,4 @@ async def test_c28_a_second_debit_that_nobody_tells_of_is_asked_about(stage: Sta
     await reconcile(stage.shop)
     rows = {row.stripe_session_id: row.outcome for row in await stage.rows(payments)}
     assert rows == {_session(second): "applied", _session(first): "duplicate"}
-    assert (await stage.command(first)).attention == "paid_twice"
     assert {row.state for row in await stage.rows(attempts)} == {AttemptState.COMPLETE}

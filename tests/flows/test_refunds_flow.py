@@ -32,15 +32,11 @@ async def test_a_full_refund_leaves_the_command_paid_and_refunded(stage: Stage) 
 
 async def test_pieces_of_lines_are_given_back_at_what_they_cost(stage: Stage) -> None:
     opened = await paid(stage, (BOUQUET, 2), (BREAD, 1))
-    await refund_command(
-        stage.shop, opened.command_id, lines=[RefundLine(BOUQUET, "standard", 1)]
-    )
+    await refund_command(stage.shop, opened.command_id, lines=[RefundLine(BOUQUET, "standard", 1)])
     command = await stage.command(opened)
     assert (command.status, command.refunded_minor) == (Status.PARTIALLY_REFUNDED, 2999)
     with pytest.raises(RefundRefused):
-        await refund_command(
-            stage.shop, opened.command_id, lines=[RefundLine(BREAD, "entier", 2)]
-        )
+        await refund_command(stage.shop, opened.command_id, lines=[RefundLine(BREAD, "entier", 2)])
 
 
 async def test_s15_concurrent_refunds_never_pass_the_payment(stage: Stage) -> None:
@@ -110,7 +106,9 @@ async def test_a_refund_that_fails_later_gives_the_money_back_to_the_shop(stage:
 async def test_c28_a_second_payment_is_given_back_once(stage: Stage) -> None:
     opened = await stage.buy()
     # Two payable sessions cannot be had; one is made by spoiling the first attempt's row.
-    await stage.sql("UPDATE attempts SET state = 'closed' WHERE command_id = :id", id=opened.command_id)
+    await stage.sql(
+        "UPDATE attempts SET state = 'closed' WHERE command_id = :id", id=opened.command_id
+    )
     again = await _retry(stage, opened)
     await stage.pay(again)
     await stage.come_back(again)

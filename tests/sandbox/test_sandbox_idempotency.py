@@ -82,6 +82,15 @@ def test_a_500_before_the_commit_leaves_the_key_free(stand: Stand) -> None:
     assert create(stand, "k").status == "open"
 
 
+def test_a_replayed_answer_can_be_lost_too(stand: Stand) -> None:
+    first = create(stand, "k")
+    stand.engine.fail("502_html_after", count=2)
+    for _ in range(2):
+        with pytest.raises(stripe.APIError):
+            create(stand, "k")
+    assert create(stand, "k").id == first.id
+
+
 def test_a_key_is_forgotten_after_a_day(stand: Stand) -> None:
     first = create(stand, "k")
     stand.dashboard.advance(24 * 3600 - 5)

@@ -137,3 +137,13 @@ def test_nobody_there_is_tried_again(stand: Stand) -> None:
         return [row["attempt"] for row in rows if row["endpoint"] == made.id] == [1]
 
     eventually(tried)
+
+
+def test_a_clock_put_back_hides_no_event(stand: Stand) -> None:
+    stand.paid()
+    late = stand.engine.world.now
+    stand.dashboard.advance(-5000)
+    stand.paid()
+    found = stand.v1.events.list({"created": {"gte": late - 10}}).data
+    assert len(found) == 5
+    assert len(stand.v1.events.list({"created": {"lt": late - 1000}}).data) == 5

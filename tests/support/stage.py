@@ -95,9 +95,7 @@ class Stage:
 
     def another_process(self) -> Shop:
         """A second process of the same shop: connections, ids and gateway of its own."""
-        other = replace(
-            open_shop(self.shop.settings), clock=self.clock, mail=self.mail, ids=Ids()
-        )
+        other = replace(open_shop(self.shop.settings), clock=self.clock, mail=self.mail, ids=Ids())
         self.others.append(other)
         return other
 

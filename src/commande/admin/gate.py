@@ -57,7 +57,7 @@ class Gate:
 
     def session(self, visit: Visit) -> str | None:
         """The visitor's session, if they came in and it still holds."""
-        text = visit.request.cookies.get(self._cookie(visit), "")
+        text = visit.cookie(self._cookie(visit))
         try:
             content = self._signer.loads(text, max_age=LASTING)
             by, session = content["by"], content["id"]

@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import orjson
+import phonenumbers
 from starlette.responses import Response
 
 from commande.admin.desk import desk_context
@@ -101,6 +102,19 @@ def _name(command: Command) -> str:
     return f"{customer.get('firstName') or ''} {customer.get('lastName') or ''}".strip()
 
 
+def _phone(command: Command) -> str:
+    """The number as people of the customer's country write it."""
+    customer = command.customer or {}
+    text = str(customer.get("phone") or "")
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return text
+    home = phonenumbers.region_code_for_number(number) == customer.get("country")
+    form = phonenumbers.PhoneNumberFormat
+    return phonenumbers.format_number(number, form.NATIONAL if home else form.INTERNATIONAL)
+
+
 def _waiting(listed: Listed, voice: Voice) -> tuple[str, str, str, str]:
     command = listed.command
     total = voice.money(listed.total_minor, command.currency)
@@ -130,6 +144,7 @@ async def show_order(shop: Shop, gate: Gate, visit: Visit) -> Response:
         command=command,
         name=_name(command),
         customer=command.customer,
+        phone=_phone(command),
         receipt=write_receipt(priced, voice),
         refunded=voice.money(command.refunded_minor, command.currency),
         story=tell_by_day(lines, voice),

@@ -21,6 +21,7 @@ from commande.core.document import Command, command_document
 from commande.core.money import to_major, to_minor
 from commande.db.commands import find_by_ref, find_command, list_commands
 from commande.db.journal import read_history
+from commande.db.outbox import release_messages
 from commande.db.refunds import Refund
 from commande.db.upkeep import clear_attention
 from commande.flows.refunds import refund_command
@@ -158,6 +159,17 @@ def seen(name: NameArgument) -> None:
         return await shop.db.transaction(clear_attention, command.id, shop.clock.now())
 
     out.print("Done." if with_shop(work) else "It was not on the list.")
+
+
+@app.command()
+def mail(name: NameArgument) -> None:
+    """Send the letters that were held because they may have been sent before a restore."""
+
+    async def work(shop: Shop) -> int:
+        command = await _find(shop, name)
+        return await shop.db.transaction(release_messages, command.id, shop.clock.now())
+
+    out.print(f"{with_shop(work)} letters will be sent.")
 
 
 def _amount(text: str, currency: str) -> int:

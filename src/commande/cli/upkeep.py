@@ -16,6 +16,7 @@ from commande.cli.terminal import (
     with_shop,
 )
 from commande.core.document import instant
+from commande.core.money import to_major
 from commande.db.upkeep import list_overdue
 from commande.flows.reconcile import ReconcileReport
 from commande.flows.reconcile import reconcile as reconcile_all
@@ -107,6 +108,10 @@ def _document(report: ReconcileReport) -> dict[str, object]:
         "settled": report.settled,
         "unanswered": report.unanswered,
         "eventsUnavailable": report.events_unavailable,
+        "charges": report.charges,
+        "differing": report.differing,
+        "chargesUnavailable": report.charges_unavailable,
+        "unaccountedMinor": report.unaccounted_minor,
         "attention": report.attention,
         "complete": report.complete,
         "at": instant(datetime.now(UTC)),
@@ -120,6 +125,12 @@ def _tell(report: ReconcileReport) -> None:
     )
     if report.events_unavailable:
         out.print(f"Stripe's events could not be listed: {report.events_unavailable}")
+    if report.charges_unavailable:
+        out.print(f"Stripe's charges could not be listed: {report.charges_unavailable}")
+    else:
+        out.print(f"{report.charges} charges compared, {report.differing} differed from our books.")
+    for currency, minor in report.unaccounted_minor.items():
+        out.print(f"{to_major(minor, currency)} {currency.upper()} unaccounted for.")
     if report.unanswered:
         out.print(f"{report.unanswered} sessions could not be asked about.")
     if report.attention:

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from commande.core.pricing import PricedLine
+
 # An answer must leave within 12 s (contract), so a call to Stripe gives up a second earlier.
 STRIPE_DEADLINE: Final = timedelta(seconds=11)
 
@@ -108,6 +110,16 @@ class RefundReport:
     created_at: datetime
     key: str | None
     """Our own key from its metadata, when we asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaidOrder:
+    """All that Stripe still knows of an order whose row we lost."""
+
+    report: PaymentReport
+    lines: tuple[PricedLine, ...]
+    customer: dict[str, str | None]
+    """The payer as Stripe's page took them down, under our own names."""
 
 
 @dataclass(frozen=True, slots=True)

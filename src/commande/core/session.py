@@ -1,7 +1,7 @@
 """The parameters of a Checkout Session: built once, frozen with the attempt, sent as they are."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -33,6 +33,7 @@ class SessionTerms:
     success_url: str
     cancel_url: str
     expires_at: datetime
+    appointment_at: datetime
 
 
 def session_expiry(command_created_at: datetime, now: datetime) -> datetime:
@@ -55,6 +56,8 @@ def session_parameters(quote: Quote, terms: SessionTerms) -> dict[str, Any]:
         "command_id": terms.command_id,
         "attempt_id": terms.attempt_id,
         "ref": terms.ref,
+        # Not for Stripe: a lost row is rebuilt from this and the session's line items.
+        "appointment": terms.appointment_at.astimezone(UTC).isoformat(timespec="seconds"),
         "total": str(quote.total_minor),
         "currency": quote.currency,
         "mac": terms.mark,

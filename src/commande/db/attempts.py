@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from commande.core.command import LIVE, AttemptFacts, AttemptState
 from commande.core.pricing import Quote
@@ -49,11 +49,24 @@ class Attempt:
 
 
 _COLUMNS: Final = tuple(attempts.c)
+_NAMES: Final = tuple(column.name for column in _COLUMNS)
+# Built once, with bound parameters: building one costs several times as much as running it.
+_ALL: Final = select(*_COLUMNS)
+_BY_ID: Final = _ALL.where(attempts.c.id == bindparam("attempt"))
+_BY_SESSION: Final = _ALL.where(attempts.c.stripe_session_id == bindparam("session"))
+_NEWEST_FIRST: Final = _ALL.where(attempts.c.command_id == bindparam("command")).order_by(
+    attempts.c.number.desc()
+)
+_INSERT: Final = attempts.insert()
+_CHANGE: Final = update(attempts).where(
+    attempts.c.id == bindparam("attempt"), attempts.c.state == bindparam("was")
+)
 
 
 def read_attempt(row: Any) -> Attempt:
     """A row that has all columns of the attempts table as an Attempt."""
-    values = {column.name: row._mapping[column] for column in _COLUMNS}
+    read = row._mapping
+    values = {name: read[name] for name in _NAMES}
     values |= {"state": AttemptState(row.state), "quote": Quote.from_dict(row.quote)}
     return Attempt(**values)
 
@@ -61,25 +74,24 @@ def read_attempt(row: Any) -> Attempt:
 def insert_attempt(conn: Connection, attempt: Attempt) -> None:
     """Store a new attempt; the database refuses a second live one of the same command."""
     values = {column.name: getattr(attempt, column.name) for column in _COLUMNS}
-    conn.execute(attempts.insert().values(values | {"quote": attempt.quote.to_dict()}))
+    conn.execute(_INSERT, values | {"quote": attempt.quote.to_dict()})
 
 
 def find_attempt(conn: Connection, attempt_id: str) -> Attempt | None:
     """The attempt with that id."""
-    row = conn.execute(select(*_COLUMNS).where(attempts.c.id == attempt_id)).first()
+    row = conn.execute(_BY_ID, {"attempt": attempt_id}).first()
     return read_attempt(row) if row else None
 
 
 def find_by_session(conn: Connection, session_id: str) -> Attempt | None:
     """The attempt that made this Stripe session: the proof that a session is ours."""
-    row = conn.execute(select(*_COLUMNS).where(attempts.c.stripe_session_id == session_id)).first()
+    row = conn.execute(_BY_SESSION, {"session": session_id}).first()
     return read_attempt(row) if row else None
 
 
 def list_attempts(conn: Connection, command_id: str) -> list[Attempt]:
     """The command's attempts, newest first."""
-    query = select(*_COLUMNS).where(attempts.c.command_id == command_id)
-    return [read_attempt(row) for row in conn.execute(query.order_by(attempts.c.number.desc()))]
+    return [read_attempt(row) for row in conn.execute(_NEWEST_FIRST, {"command": command_id})]
 
 
 def change_attempt(conn: Connection, attempt: Attempt, **values: Any) -> None:
@@ -87,8 +99,7 @@ def change_attempt(conn: Connection, attempt: Attempt, **values: Any) -> None:
 
     Raises NothingChanged when another transaction moved it.
     """
-    match = (attempts.c.id == attempt.id) & (attempts.c.state == attempt.state)
-    change_one(conn, update(attempts).where(match).values(values))
+    change_one(conn, _CHANGE, {"attempt": attempt.id, "was": attempt.state, **values})
 
 
 def close_attempt(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, String, cast, func, or_, select, update
+from sqlalchemy import Connection, Select, String, bindparam, cast, func, or_, select, update
 
 from commande.core.command import Status, may_move
 from commande.core.document import Command
@@ -37,9 +37,19 @@ def _command(row: Any) -> Command:
     return Command(**values | {"status": Status(values["status"])})
 
 
+# Built once, with bound parameters: building one costs several times as much as running it.
+_BY_ID: Final = select(*_COLUMNS).where(commands.c.id == bindparam("command"))
+_LOCKED: Final = _BY_ID.with_for_update()
+_REF_TAKEN: Final = select(commands.c.id).where(commands.c.ref == bindparam("wanted"))
+_CHANGE: Final = update(commands).where(
+    commands.c.id == bindparam("command"), commands.c.status == bindparam("was")
+)
+_FIRST_PAID: Final = _CHANGE.where(commands.c.paid_at.is_(None))
+
+
 def find_command(conn: Connection, command_id: str) -> Command | None:
     """The command with that id."""
-    row = conn.execute(select(*_COLUMNS).where(commands.c.id == command_id)).first()
+    row = conn.execute(_BY_ID, {"command": command_id}).first()
     return _command(row) if row else None
 
 
@@ -52,14 +62,13 @@ def find_by_ref(conn: Connection, ref: str) -> Command | None:
 
 def lock_command(conn: Connection, command_id: str) -> Command | None:
     """The command, locked until the transaction ends. Always before its attempts."""
-    query = select(*_COLUMNS).where(commands.c.id == command_id).with_for_update()
-    row = conn.execute(query).first()
+    row = conn.execute(_LOCKED, {"command": command_id}).first()
     return _command(row) if row else None
 
 
 def ref_is_taken(conn: Connection, ref: str) -> bool:
     """Whether another command has this reference."""
-    return conn.execute(select(commands.c.id).where(commands.c.ref == ref)).first() is not None
+    return conn.execute(_REF_TAKEN, {"wanted": ref}).first() is not None
 
 
 def change_command(conn: Connection, command: Command, now: datetime, **values: Any) -> None:
@@ -73,10 +82,9 @@ def change_command(conn: Connection, command: Command, now: datetime, **values: 
     status = changed.get("status")
     if status is not None and not may_move(command.status, status):
         raise NothingChanged(f"{command.status} does not become {status}")
-    match = (commands.c.id == command.id) & (commands.c.status == command.status)
-    if "paid_at" in changed:
-        match &= commands.c.paid_at.is_(None)
-    change_one(conn, update(commands).where(match).values(**changed, updated_at=now))
+    statement = _FIRST_PAID if "paid_at" in changed else _CHANGE
+    bound = {"command": command.id, "was": command.status, "updated_at": now}
+    change_one(conn, statement, changed | bound)
 
 
 def erase_command(conn: Connection, command: Command, now: datetime) -> None:
@@ -169,7 +177,7 @@ def _listed(row: Any) -> Listed:
 def count_commands(conn: Connection, search: str | None = None) -> dict[str, int]:
     """How many commands there are in each filter, and ``all`` of them."""
     query = _filtered(select(commands.c.status, func.count()), None, search)
-    by_status: dict[str, int] = dict(conn.execute(query.group_by(commands.c.status)).tuples().all())
+    by_status: dict[str, int] = dict(conn.execute(query.group_by(commands.c.status)).all())
     counts = {name: sum(by_status.get(s, 0) for s in states) for name, states in FILTERS.items()}
     attention = _filtered(select(func.count()).select_from(commands), "attention", search)
     counts["attention"] = conn.execute(attention).scalar_one()

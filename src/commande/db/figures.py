@@ -44,7 +44,7 @@ def read_figures(conn: Connection) -> Figures:
     event = select(func.min(events.c.received_at)).where(events.c.state == "pending")
     message = select(func.min(messages.c.created_at)).where(messages.c.state == "pending")
     return Figures(
-        commands=dict(conn.execute(by_status).tuples().all()),
+        commands=dict(conn.execute(by_status).all()),
         attention=conn.execute(attention).scalar_one(),
         events=count_events(conn),
         messages=count_messages(conn),

@@ -164,7 +164,7 @@ def known_sessions(conn: Connection, session_ids: list[str]) -> set[str]:
 def count_events(conn: Connection) -> dict[str, int]:
     """How many events there are in each state."""
     query = select(events.c.state, func.count()).group_by(events.c.state)
-    return dict(conn.execute(query).tuples().all())
+    return dict(conn.execute(query).all())
 
 
 def last_webhook_at(conn: Connection) -> datetime | None:

@@ -177,6 +177,7 @@ def _add_attempt(
         success_url=ticket.success_url,
         cancel_url=ticket.cancel_url,
         expires_at=expires_at,
+        appointment_at=command.appointment_at,
     )
     attempt = Attempt(
         id=ticket.attempt_id,

@@ -33,6 +33,22 @@ def post_message(conn: Connection, key: str, kind: Kind, command_id: str, now: d
     return insert_once(conn, messages, row | {"tries": 0, "next_at": now, "created_at": now})
 
 
+def hold_message(conn: Connection, key: str, kind: Kind, command_id: str, now: datetime) -> bool:
+    """Note a letter that may have been sent before rows were lost: a person decides."""
+    row = {"key": key, "kind": kind, "command_id": command_id, "state": "held"}
+    held = insert_once(conn, messages, row | {"tries": 0, "created_at": now})
+    if held:
+        record(conn, command_id, now, "mail_held", "shop", once=key, letter=kind)
+    return held
+
+
+def release_messages(conn: Connection, command_id: str, now: datetime) -> int:
+    """A person wants the held letters of a command sent; how many there were."""
+    match = (messages.c.command_id == command_id) & (messages.c.state == "held")
+    values = {"state": "pending", "next_at": now}
+    return conn.execute(update(messages).where(match).values(values)).rowcount
+
+
 def messages_due(conn: Connection, now: datetime) -> bool:
     """Whether a letter is due: a read, so that an idle worker writes nothing."""
     due = (messages.c.state == "pending") & (messages.c.next_at <= now)
@@ -81,4 +97,4 @@ def delay_message(conn: Connection, message: Message, error: str, now: datetime)
 def count_messages(conn: Connection) -> dict[str, int]:
     """How many letters there are in each state."""
     query = select(messages.c.state, func.count()).group_by(messages.c.state)
-    return dict(conn.execute(query).tuples().all())
+    return dict(conn.execute(query).all())

@@ -18,7 +18,9 @@ R = TypeVar("R")
 PATIENCE_MS: Final = 60_000
 
 
-def change_schema(path: str, change: TransactionFunction[[], R]) -> R:
+def change_schema(
+    path: str, change: TransactionFunction[[], R], *, patience_ms: int = PATIENCE_MS
+) -> R:
     """Run the change alone and in one transaction. Makes the file, but not its folder.
 
     Raises ``SettingInvalid`` and ``DatabaseBusy``.
@@ -34,7 +36,7 @@ def change_schema(path: str, change: TransactionFunction[[], R]) -> R:
         with turn:
             connection = open_writer(sqlite_engine(path), path)
             try:
-                return _changed(connection, change)
+                return _changed(connection, change, patience_ms)
             except sqlite3.Error as error:
                 raise _unusable(error) from error
             except DBAPIError as error:
@@ -46,9 +48,11 @@ def change_schema(path: str, change: TransactionFunction[[], R]) -> R:
         turn.close()
 
 
-def _changed(connection: TransactionConnection, change: TransactionFunction[[], R]) -> R:
+def _changed(
+    connection: TransactionConnection, change: TransactionFunction[[], R], patience_ms: int
+) -> R:
     raw = driver_of(connection)
-    raw.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+    raw.execute(f"PRAGMA busy_timeout = {patience_ms}")
     # A table is rebuilt by dropping the old one: its rows' children must not follow them.
     raw.execute("PRAGMA foreign_keys = OFF")
     raw.execute("BEGIN IMMEDIATE")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, select, update
 
@@ -24,11 +24,14 @@ from commande.db.catalogue import read_products
 from commande.db.commands import change_command, find_command, lock_command
 from commande.db.inbox import finish_event
 from commande.db.journal import has_fact, record
-from commande.db.outbox import post_message
+from commande.db.outbox import hold_message, post_message
 from commande.db.refunds import queue_refund
 from commande.db.sql import NothingChanged, change_one, insert_once
 from commande.db.tables import attempts, payments
 from commande.errors import CommandNotFound, SessionInvalid
+
+RESTORE: Final = "restore"
+"""The source of what is settled after a backup was restored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,9 @@ def _apply(conn: Connection, case: _Case) -> None:
         _note_dispute(conn, case)
     if status is not Status.REFUNDED and command.customer is not None:
         # A payment that was given back before we heard of it is no order to confirm.
-        post_message(conn, f"paid:{command.id}", "paid", command.id, case.now)
+        # After a restore the letter may have been sent by the time that was lost.
+        post = hold_message if case.source == RESTORE else post_message
+        post(conn, f"paid:{command.id}", "paid", command.id, case.now)
     _note_moved_prices(conn, case)
 
 
@@ -381,7 +386,8 @@ def _note_refund(conn: Connection, case: _Case) -> None:
     refunded, total = case.refunded_minor, case.attempt.amount_minor
     record(
         conn, case.command.id, case.now, "refunded", case.source,
-        once=str(refunded), refunded_minor=refunded, total_minor=total,
+        # The same sum may be reached twice: by a refund, and again when a later one fails.
+        once=f"{refunded}:{case.as_of.isoformat()}", refunded_minor=refunded, total_minor=total,
     )  # fmt: skip
 
 

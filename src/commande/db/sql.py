@@ -1,8 +1,9 @@
 """The few SQL habits that both databases share."""
 
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Table, Update
+from sqlalchemy import Connection, CursorResult, Insert, Table, Update
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -18,13 +19,21 @@ def insert_once(conn: Connection, table: Table, values: dict[str, Any]) -> bool:
 
     On PostgreSQL this waits for a concurrent transaction that holds the same key.
     """
-    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    result = conn.execute(insert(table).values(values).on_conflict_do_nothing())
-    return result.rowcount == 1
+    return conn.execute(_insert_once(conn.dialect.name, table), values).rowcount == 1
 
 
-def change_one(conn: Connection, statement: Update) -> None:
-    """Run an UPDATE that must change exactly one row. Raises NothingChanged."""
-    result: CursorResult[Any] = conn.execute(statement)
+@cache
+def _insert_once(dialect: str, table: Table) -> Insert:
+    # Built once: building a statement costs several times as much as running it.
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table).on_conflict_do_nothing()
+
+
+def change_one(conn: Connection, statement: Update, values: dict[str, Any] | None = None) -> None:
+    """Run an UPDATE that must change exactly one row. Raises NothingChanged.
+
+    ``values`` are its bound parameters, and what it sets when it does not say so itself.
+    """
+    result: CursorResult[Any] = conn.execute(statement, values)
     if result.rowcount != 1:
         raise NothingChanged(f"{result.rowcount} rows of {statement.table}")

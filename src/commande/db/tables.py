@@ -320,7 +320,8 @@ messages = Table(
     Column("last_error", String(200), nullable=True),
     _at("created_at"),
     _at("sent_at", nullable=True),
-    _one_of("state", "pending", "sent", "skipped", "dead"),
+    # held: perhaps sent before a backup was restored; a person decides.
+    _one_of("state", "pending", "held", "sent", "skipped", "dead"),
     Index("ix_messages_command_id", "command_id"),
 )
 Index("ix_messages_pending", messages.c.next_at,
@@ -345,6 +346,28 @@ history = Table(
     Column("fact", String(300), nullable=False, unique=True),
     Index("ix_history_command_id", "command_id", "id"),
 )
+
+discrepancies = Table(
+    "discrepancies",
+    metadata,
+    # What Stripe and we told differently ("écarts"): healed by itself, or for a person.
+    Column("fact", String(300), primary_key=True),
+    Column("kind", String(40), nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("command_id", String(24), nullable=True),
+    Column("stripe_session_id", String(255), nullable=True),
+    Column("stripe_payment_intent_id", String(255), nullable=True),
+    Column("detail", JSON, nullable=False),
+    _at("found_at"),
+    _at("healed_at", nullable=True),
+    # What was done about it, in a word.
+    Column("remedy", String(40), nullable=True),
+    Index("ix_discrepancies_found_at", "found_at"),
+)
+Index("ix_discrepancies_open", discrepancies.c.found_at,
+      sqlite_where=text("healed_at IS NULL"), postgresql_where=text("healed_at IS NULL"),
+)  # fmt: skip
 
 idempotency_keys = Table(
     "idempotency_keys",

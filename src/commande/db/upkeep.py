@@ -135,8 +135,10 @@ def list_unsettled(
 
     Oldest first.
     """
+    # A delayed payment keeps its check; a second one also when the first has settled the command.
     waiting = and_(
-        attempts.c.state == AttemptState.COMPLETE, commands.c.status == Status.PROCESSING
+        attempts.c.state == AttemptState.COMPLETE,
+        or_(commands.c.status == Status.PROCESSING, attempts.c.check_at.is_not(None)),
     )
     query = (
         select(*attempts.c, commands.c.status.label("command_status"))

@@ -188,11 +188,14 @@ async def _know_tax_rates(shop: Shop, found: Opening) -> dict[str, str]:
 
     Two processes that need one rate send the same key, and the row of the first stands for both.
     """
-    livemode = shop.settings.livemode
+    livemode, attempt = shop.settings.livemode, found.attempt
+    # Stripe keeps a 5xx under its key and replays it for a day: nobody could buy at that rate. So
+    # only first tries share the key; a rate too many at Stripe harms nobody.
+    own = "" if attempt.tries < 2 else f"-{attempt.id}-{attempt.tries}"
     made = {}
-    for key in tax_rate_keys(found.attempt.parameters):
+    for key in tax_rate_keys(attempt.parameters):
         if key not in found.rates:
-            idempotency_key = f"commande-tax-{key}-{shop.seal.label('tax', key)}"
+            idempotency_key = f"commande-tax-{key}-{shop.seal.label('tax', key)}{own}"
             try:
                 rate = TaxRate.from_key(key)
                 made[key] = await shop.stripe.create_tax_rate(rate, idempotency_key)

@@ -6,7 +6,6 @@ from typing import Any, Final
 import structlog
 
 from commande.core.payment import PaymentReport, StripeEvent
-from commande.db.adoption import adopt_session
 from commande.db.inbox import (
     StoredEvent,
     claim_events,
@@ -18,7 +17,8 @@ from commande.db.inbox import (
     store_event,
 )
 from commande.db.settlement import find_pair
-from commande.errors import CommandeError, EventForeign, SessionInvalid
+from commande.errors import CommandeError, EventForeign
+from commande.flows.recovery import find_owner
 from commande.flows.refunds import read_refunds
 from commande.flows.settlement import settle, write_report
 from commande.shop import Shop
@@ -97,15 +97,18 @@ def _fields(event: StoredEvent) -> dict[str, Any]:
     return {name: getattr(event, name) for name in StoredEvent.__slots__}
 
 
-async def handle_events(shop: Shop, *, all_pending: bool = False) -> int:
-    """Handle what is due in the inbox; how many were taken. Any number of workers at once."""
+async def handle_events(shop: Shop, *, all_pending: bool = False, source: str | None = None) -> int:
+    """Handle what is due in the inbox; how many were taken. Any number of workers at once.
+
+    ``source`` names who asks in the history, where it is not what brought the event.
+    """
     now = shop.clock.now()
     if not all_pending and not await shop.db.read(events_due, now):
         return 0
     claimed = await shop.db.transaction(claim_events, now, all_pending=all_pending)
     for event in claimed:
         try:
-            await handle_event(shop, event)
+            await handle_event(shop, event, source or event.source)
         except Exception as error:  # noqa: BLE001 – one poisoned event must not stop the others
             await _delay(shop, event, error)
     return len(claimed)
@@ -121,10 +124,10 @@ async def _delay(shop: Shop, event: StoredEvent, error: Exception) -> None:
           exc_info=None if known else error)  # fmt: skip
 
 
-async def handle_event(shop: Shop, event: StoredEvent) -> None:
+async def handle_event(shop: Shop, event: StoredEvent, source: str) -> None:
     """Handle one stored event; its done-mark and its effect share a transaction."""
     if event.session_id is not None:
-        await _handle_session(shop, event, event.session_id)
+        await _handle_session(shop, event, event.session_id, source)
         return
     session_id = None
     if event.payment_intent_id is not None:
@@ -134,21 +137,21 @@ async def handle_event(shop: Shop, event: StoredEvent) -> None:
         await shop.db.transaction(finish_event, event.id, "ignored", shop.clock.now())
     else:
         if event.payment_intent_id and event.type.startswith(REFUND_EVENTS):
-            await read_refunds(shop, session_id, event.payment_intent_id, event.source)
-        await settle(shop, session_id, event.source, event.id)
+            await read_refunds(shop, session_id, event.payment_intent_id, source)
+        await settle(shop, session_id, source, event.id)
 
 
-async def _handle_session(shop: Shop, event: StoredEvent, session_id: str) -> None:
+async def _handle_session(shop: Shop, event: StoredEvent, session_id: str, source: str) -> None:
     report = shop.stripe.report_of(event.payload)
-    if await shop.db.read(find_pair, session_id) is None:
-        # The server may have died, or a failover forgotten, between Stripe's session and our row.
-        metadata, now = event.payload["metadata"], shop.clock.now()
-        if not await shop.db.transaction(adopt_session, session_id, metadata, report, now):
-            raise SessionInvalid("This session names a command that we no longer have.")
+    known = await shop.db.read(find_pair, session_id) is not None
+    # The server may have died, or a failover forgotten, between Stripe's session and our row.
+    if not known and not await find_owner(shop, session_id, report):
+        await shop.db.transaction(finish_event, event.id, "ignored", shop.clock.now())
+        return
     if await _carries_report(shop, event, report):
-        await write_report(shop, report, event.source, event.occurred_at, event.id)
+        await write_report(shop, report, source, event.occurred_at, event.id)
     else:
-        await settle(shop, session_id, event.source, event.id)
+        await settle(shop, session_id, source, event.id)
 
 
 async def _carries_report(shop: Shop, event: StoredEvent, report: PaymentReport) -> bool:

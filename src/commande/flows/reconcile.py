@@ -1,17 +1,21 @@
 """Reconciliation: what Stripe knows against what we know, whoever failed to tell whom."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from commande.core.command import AttemptState
 from commande.db import upkeep
 from commande.db.commands import count_commands
+from commande.db.discrepancies import money_unaccounted
 from commande.db.inbox import CLAIMED, count_events
+from commande.db.settlement import RESTORE
 from commande.db.upkeep import Unsettled
-from commande.errors import CommandeError, SessionInvalid, StripeRefused, StripeUnavailable
+from commande.errors import CommandeError, StripeRefused, StripeUnavailable
 from commande.flows.inbox import handle_events, receive_event
+from commande.flows.ledger import SETTLING, compare_charges
+from commande.flows.refunds import finish_refunds
 from commande.flows.settlement import settle
 from commande.flows.upkeep import Progress, expire_leftover, finish_openings, is_leftover
 from commande.shop import Shop
@@ -21,6 +25,7 @@ CURSOR: Final = "events"
 OVERLAP: Final = timedelta(hours=2)
 # Events can be listed for 30 days.
 HORIZON: Final = timedelta(days=30)
+DAY: Final = timedelta(days=1)
 
 
 @dataclass(slots=True)
@@ -37,13 +42,25 @@ class ReconcileReport:
     """Attempts about which Stripe could not be asked."""
     events_unavailable: str | None = None
     """Why Stripe's events could not be listed."""
+    charges: int = 0
+    """Charges of ours that were compared with the books."""
+    differing: int = 0
+    """Those that differed; what could be healed was."""
+    charges_unavailable: str | None = None
+    """Why Stripe's charges could not be listed."""
+    unaccounted_minor: dict[str, int] = field(default_factory=dict)
+    """Money about which the two books still differ, by currency."""
     attention: int = 0
     """Commands that need a person afterwards."""
 
     @property
     def complete(self) -> bool:
-        """Whether everything could be asked, and nothing waits for a person."""
-        return not (self.unanswered or self.attention or self.events_unavailable)
+        """Whether every session could be asked about, and no money waits for a person.
+
+        Events and charges that cannot be listed (a key without that right) are told, but every
+        session was asked about all the same.
+        """
+        return not (self.unanswered or self.attention or self.unaccounted_minor)
 
 
 def _ignore(_done: int, _total: int) -> None:
@@ -59,22 +76,44 @@ async def reconcile(
     number at once.
     """
     report = ReconcileReport()
+    # After a restore nobody knows which letters had left: they are held for a person.
+    source = RESTORE if since is not None else "reconcile"
     await finish_openings(shop)
     await read_events(shop, report, since)
     pending = (await shop.db.read(count_events)).get("pending", 0)
     for _ in range(pending // CLAIMED + 1):
         # A fixed number of rounds: an event that fails stays pending for the worker's patience.
-        await handle_events(shop, all_pending=True)
-    await _ask_about(shop, await shop.db.read(upkeep.list_unsettled), report, progress)
+        await handle_events(shop, all_pending=True, source=source)
+    unsettled = await shop.db.read(upkeep.list_unsettled)
+    await _ask_about(shop, unsettled, report, source, progress)
+    await read_charges(shop, report, since, source)
+    await finish_refunds(shop)
     report.attention = (await shop.db.read(count_commands))["attention"]
+    report.unaccounted_minor = await shop.db.read(money_unaccounted)
     return report
+
+
+async def read_charges(
+    shop: Shop,
+    report: ReconcileReport,
+    since: datetime | None = None,
+    source: str = "reconcile",
+) -> None:
+    """Compare Stripe's charges of the last day (or since then) with our books, both ways."""
+    until = shop.clock.now() - SETTLING
+    try:
+        compared, differing = await compare_charges(shop, since or until - DAY, until, source)
+    except (StripeUnavailable, StripeRefused) as error:
+        report.charges_unavailable = error.detail
+    else:
+        report.charges, report.differing = compared, differing
 
 
 async def check_due(shop: Shop) -> ReconcileReport:
     """The worker's share: ask about those attempts whose check has come."""
     report = ReconcileReport()
     due = await shop.db.read(upkeep.list_unsettled, due=shop.clock.now(), limit=100)
-    await _ask_about(shop, due, report, _ignore)
+    await _ask_about(shop, due, report, "reconcile", _ignore)
     return report
 
 
@@ -102,25 +141,27 @@ async def _start(shop: Shop, now: datetime) -> datetime:
 
 
 async def _ask_about(
-    shop: Shop, unsettled: Sequence[Unsettled], report: ReconcileReport, progress: Progress
+    shop: Shop,
+    unsettled: Sequence[Unsettled],
+    report: ReconcileReport,
+    source: str,
+    progress: Progress,
 ) -> None:
     for done, item in enumerate(unsettled, start=1):
         attempt = item.attempt
         try:
-            await _ask_about_one(shop, item, report)
-        except (StripeUnavailable, StripeRefused, SessionInvalid):
-            report.unanswered += 1
+            await _ask_about_one(shop, item, report, source)
         except CommandeError:
             report.unanswered += 1
         await shop.db.transaction(upkeep.schedule_check, attempt, shop.clock.now())
         progress(done, len(unsettled))
 
 
-async def _ask_about_one(shop: Shop, item: Unsettled, report: ReconcileReport) -> None:
+async def _ask_about_one(shop: Shop, item: Unsettled, report: ReconcileReport, source: str) -> None:
     attempt = item.attempt
     if is_leftover(item.status, attempt.state):
-        await expire_leftover(shop, attempt, "reconcile")
+        await expire_leftover(shop, attempt, source)
     elif attempt.stripe_session_id is not None and attempt.state is not AttemptState.CREATING:
         report.asked += 1
-        settled = await settle(shop, attempt.stripe_session_id, "reconcile")
+        settled = await settle(shop, attempt.stripe_session_id, source)
         report.settled += settled.command.paid

@@ -120,7 +120,7 @@ class Call:
         if self._ready is not None:
             return self._ready
         if self._kept is not None:
-            return self._again(self._kept)
+            return self._trouble(self._again(self._kept))
         with self.engine.lock:
             try:
                 if "500_before" in self._faults:

@@ -50,6 +50,7 @@ class Dashboard:
     def advance(self, seconds: float) -> None:
         """Move the clock and do what became due (webhooks are sent by whoever sends them)."""
         self._engine.world.clock.advance(seconds)
+        self._engine.world.setback += max(0.0, -seconds)
         self._engine.remember_clock()
         self._engine.tick()
         self._engine.world.wake()

@@ -55,7 +55,7 @@ class Engine:
         self.lock = threading.RLock()  # a test looks in from its own thread
         self.api_key = api_key
         kept = FileState(state) if state is not None else State()
-        started = kept.get("settings", "settings") or {"starts": 0, "offset": 0.0}
+        started = kept.get("settings", "settings") or {"starts": 0, "offset": 0.0, "setback": 60.0}
         settings = Settings(tax_rounding=tax_rounding)
         faults = Faults()
         if seed is not None:
@@ -69,6 +69,7 @@ class Engine:
             url.rstrip("/"),
             shop_name,
         )
+        self.world.setback = started["setback"]
         self.state = kept
         self.keys = Keys(self.world)
         self.dashboard = Dashboard(self)
@@ -83,7 +84,8 @@ class Engine:
 
     def remember_clock(self) -> None:
         offset = getattr(self.world.clock, "offset", 0.0)
-        self.state.put("settings", "settings", {"starts": self._starts, "offset": offset})
+        row = {"starts": self._starts, "offset": offset, "setback": self.world.setback}
+        self.state.put("settings", "settings", row)
 
     def _register(self, address: str, secret: str) -> None:
         """Register an endpoint given at the start; one that is on file gets its secret again."""

@@ -31,7 +31,7 @@ def _record(
         if endpoint["status"] == "enabled"
         and ("*" in endpoint["enabled_events"] or kind in endpoint["enabled_events"])
     ]
-    late = faults["late_listing"].seconds if "late_listing" in faults else 0
+    late = faults.get("late_listing")
     row: Row = {
         "id": id_,
         "type": kind,
@@ -41,7 +41,7 @@ def _record(
         "previous": previous,
         "pending": len(wanting),
         "request": {"id": world.cause.request, "idempotency_key": world.cause.idempotency_key},
-        "listed_from": world.clock.now() + late,
+        "listed_from": world.clock.now() + late.seconds if late else 0,
         "fate": next((kind for kind in EVENT_FAULTS[:-1] if kind in faults), "sent"),
     }
     world.state.put("event", id_, row)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from commande.sandbox.charges import method_object
 from commande.sandbox.errors import Refusal, missing
@@ -39,19 +39,26 @@ _EXPANDS = {
 }
 
 
+class Span(NamedTuple):
+    """Seconds from `low` to `high`, both included."""
+
+    low: int
+    high: int
+
+
 class CreatedFilter:
     """`created`: a moment, or a range of gt, gte, lt, lte."""
 
     _range = Hash(dict.fromkeys(("gt", "gte", "lt", "lte"), Integer()))
 
-    def check(self, value: Any, path: str) -> Callable[[int], bool]:
+    def check(self, value: Any, path: str) -> Span:
         if not isinstance(value, dict):
             exact = Integer().check(value, path)
-            return lambda created: created == exact
+            return Span(exact, exact)
         ends = self._range.check(value, path)
         low = max(ends.get("gte", 0), ends.get("gt", -1) + 1)
         high = min(ends.get("lte", 2**62), ends.get("lt", 2**62) - 1)
-        return lambda created: low <= created <= high
+        return Span(low, high)
 
 
 def _form(**more: Kind) -> Hash:
@@ -104,7 +111,12 @@ def list_rows(world: World, kind: str, given: Row, url: str) -> Row:
         ordered = rows.values() if backwards else reversed(rows.values())
         cursor = given.get("ending_before") or given.get("starting_after")
         reached = cursor is None
+        # Newest first: what is older than the range, and by more than the clock was ever put
+        # back, has nothing of the range behind it.
+        oldest = filters["created"].low - world.setback if "created" in filters else 0
         for row in ordered:
+            if row.get("created", 0) < oldest and not backwards and reached:
+                return
             if reached and (kind != "event" or row["listed_from"] <= world.clock.now()):
                 if all(_fits(row, name, wanted) for name, wanted in filters.items()):
                     yield row
@@ -128,7 +140,7 @@ def _page(world: World, rows: Iterator[Row], given: Row, url: str) -> Row:
 
 def _fits(row: Row, name: str, wanted: Any) -> bool:
     if name == "created":
-        return bool(wanted(row["created"]))
+        return bool(wanted.low <= row["created"] <= wanted.high)
     if name == "customer_details":
         details = row["customer_details"]
         return bool(details and (details["email"] or "").lower() == wanted["email"].lower())
@@ -204,10 +216,8 @@ def _lines(world: World, row: Row, deeper: dict[str, Any]) -> Row:
 
 
 def _refunds(world: World, row: Row, deeper: dict[str, Any]) -> Row:
-    mine = [
-        refund for refund in reversed(world.state.rows["refund"].values())
-        if refund["charge"] == row["id"]
-    ]  # fmt: skip
+    ids = (world.state.get("refunds_of", row["id"]) or {"ids": []})["ids"]
+    mine = [world.state.rows["refund"][id_] for id_ in reversed(ids)]
     return _grow(
         world,
         {"object": "list", "data": mine[:10], "has_more": len(mine) > 10,

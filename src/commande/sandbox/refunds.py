@@ -69,6 +69,8 @@ def create_refund(world: World, given: Row) -> Row:
     if waits:
         row["pending_reason"] = "processing"
     world.state.put("refund", id_, row)
+    earlier = (world.state.get("refunds_of", charge["id"]) or {"ids": []})["ids"]
+    world.state.put("refunds_of", charge["id"], {"ids": [*earlier, id_]})
     before = {"amount_refunded": charge["amount_refunded"], "refunded": charge["refunded"]}
     _move(world, charge, amount)
     emit(world, "refund.created", row)

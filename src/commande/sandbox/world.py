@@ -61,6 +61,7 @@ class World:
             state.put("account", "account", account)
         self.account = account
         self.cause = Cause()
+        self.setback = 60.0  # seconds that the clock may have been put back, ever
         self.wake: Callable[[], None] = lambda: None  # told when a delivery or timer was added
         self.flying: set[str] = set()  # deliveries sent and not yet reported; a restart resends
         self._turn = 0

@@ -124,5 +124,3 @@ class SimulatedGateway(Gateway):
         key = settings.stripe_secret_key.get_secret_value()
         self._client = cast("Any", SimulatedClient(world, process, key))
         self._secrets = tuple(s.get_secret_value() for s in settings.stripe_webhook_secrets)
-
-

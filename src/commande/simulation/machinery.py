@@ -14,22 +14,23 @@ from commande.worker import DUTIES, Duty
 if TYPE_CHECKING:
     from commande.simulation.world import World
 
+_MIN: Final = "(SELECT (julianday(min({0})) - 2440587.5) * 86400.0 FROM {1} WHERE {2})"
 # When a duty has something to do, in Unix seconds; NULL: only once rows change.
-_UNIX: Final = "(julianday({0}) - 2440587.5) * 86400.0"
 _DUE: Final = {
-    "inbox": f"SELECT {_UNIX.format('min(next_at)')} FROM events WHERE state = 'pending'",
-    "outbox": f"SELECT {_UNIX.format('min(next_at)')} FROM messages WHERE state = 'pending'",
-    "refunds": f"SELECT {_UNIX.format('min(next_at)')} FROM refunds WHERE state = 'creating'",
-    "openings": f"SELECT {_UNIX.format('min(opening_until)')} FROM attempts"
-    " WHERE state = 'creating'",
-    "checks": f"SELECT {_UNIX.format('min(check_at)')} FROM attempts WHERE check_at IS NOT NULL",
-    "clean-up": f"SELECT coalesce((SELECT 0 FROM commands WHERE status = 'expiring' LIMIT 1),"
-    f" {_UNIX.format('min(created_at)')} + 86400) FROM commands WHERE status = 'unpaid'",
+    "inbox": _MIN.format("next_at", "events", "state = 'pending'"),
+    "outbox": _MIN.format("next_at", "messages", "state = 'pending'"),
+    "refunds": _MIN.format("next_at", "refunds", "state = 'creating'"),
+    "openings": _MIN.format("opening_until", "attempts", "state = 'creating'"),
+    "checks": _MIN.format("check_at", "attempts", "check_at IS NOT NULL"),
+    "clean-up": "coalesce((SELECT 0 FROM commands WHERE status = 'expiring' LIMIT 1),"
+    " 86400 + " + _MIN.format("created_at", "commands", "status = 'unpaid'") + ")",
 }
+_ASK: Final = f"SELECT {', '.join(_DUE.values())}"
 # Duties without a due row run by their timetable, stretched: thousands of idle turns would show
 # nothing, and a worker may be slow. Shares of the time in which customers arrive, then seconds.
 _STRETCHED: Final = {"events": (0.3, 5 * 3600.0), "prune": (3.0, 30 * 3600.0)}
 _LONGEST_REST: Final = 900.0
+_UNDER_WAY: Final = float("-inf")
 
 
 class Courier:
@@ -38,21 +39,21 @@ class Courier:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._rng = world.profile.rng("courier")
-        self._wakes_at = float("inf")
+        self._planned: set[float] = set()
         world.engine.world.wake = self.wake
         self.wake()
 
     def wake(self) -> None:
         """Something will be due: be there."""
         due = self._world.engine.next_due()
-        if due is None or due >= self._wakes_at:
+        if due is None or due in self._planned:
             return
-        self._wakes_at = due
+        self._planned.add(due)
         after = max(0.0, due - self._world.scheduler.now)
-        self._world.scheduler.spawn("courier", self._round, rng=self._rng, after=after)
+        self._world.scheduler.spawn("courier", lambda: self._round(due), rng=self._rng, after=after)
 
-    async def _round(self) -> None:
-        self._wakes_at = float("inf")
+    async def _round(self, due: float) -> None:
+        self._planned.discard(due)
         while (parcel := self._world.engine.next_parcel()) is not None:
             self._send(parcel)
         self.wake()
@@ -119,21 +120,28 @@ class Crew:
         if not self._stirred:
             self._stirred = True
             rng = self._world.workers[0].rng
-            self._world.scheduler.spawn("look", self._look, rng=rng, after=0.05 + rng.random() / 2)
+            self._world.scheduler.spawn("look", self._look, rng=rng, after=0.1 + rng.random() / 2)
 
     async def _look(self) -> None:
         self._stirred = False
+        due = self._ask()
         for duty in DUTIES:
-            if duty.name in _DUE:
+            if due.get(duty.name) is not None:
                 for process in self._world.workers:
-                    self._plan(process, duty)
+                    self._plan(process, duty, due)
 
-    def _plan(self, process: Process, duty: Duty) -> None:
+    def _ask(self) -> dict[str, float | None]:
+        """When each duty that has rows is due."""
+        return dict(zip(_DUE, self._world.driver.execute(_ASK).fetchone(), strict=True))
+
+    def _plan(
+        self, process: Process, duty: Duty, due: dict[str, float | None] | None = None
+    ) -> None:
         """Schedule a duty's next turn, unless an earlier one stands."""
-        if not process.alive:
-            return
         scheduler, name = self._world.scheduler, (process.name, duty.name)
-        at = self._next_turn(process, duty)
+        if not process.alive or self._due_at.get(name) == _UNDER_WAY:
+            return
+        at = self._next_turn(process, duty, due or self._ask())
         if at is None or at >= self._due_at.get(name, float("inf")):
             return
         self._due_at[name] = at
@@ -142,14 +150,16 @@ class Crew:
             after=at - scheduler.now,
         )  # fmt: skip
 
-    def _next_turn(self, process: Process, duty: Duty) -> float | None:
+    def _next_turn(
+        self, process: Process, duty: Duty, dues: dict[str, float | None]
+    ) -> float | None:
         now = self._world.scheduler.now
         if duty.name not in _DUE:
             share, later = _STRETCHED.get(duty.name, _STRETCHED["events"])
             arrivals = self._world.profile.arrivals
             usual = share * arrivals if now < START + arrivals else later * (1 + self._world.calm)
             return now + max(usual, duty.every) * (0.2 + process.rng.random() * 1.6)
-        due = self._world.driver.execute(_DUE[duty.name]).fetchone()[0]
+        due = dues[duty.name]
         if due is None:
             return None
         at = due - process.skew + 0.001
@@ -162,14 +172,14 @@ class Crew:
     def _still_due(self, process: Process, duty: Duty) -> bool:
         if duty.name not in _DUE:
             return False
-        due = self._world.driver.execute(_DUE[duty.name]).fetchone()[0]
+        due = self._ask()[duty.name]
         return due is not None and due < self._world.scheduler.now + process.skew
 
     async def _turn(self, process: Process, duty: Duty, at: float) -> None:
         name = (process.name, duty.name)
         if self._due_at.get(name) != at:
             return  # an earlier turn took its place
-        self._due_at[name] = float("-inf")  # under way: no second turn beside it
+        self._due_at[name] = _UNDER_WAY  # no second turn beside it
         try:
             await duty.run(process.shop)
         except (DatabaseBusy, OutcomeUnknown):
@@ -210,5 +220,3 @@ class Weather:
     def _roll(self, world: "World") -> None:
         world.engine.state.put("webhook_secret", world.endpoint, {"secret": SECRETS[1]})
         world.reach("C49")
-
-

@@ -58,7 +58,7 @@ class Keeper:
             if open_:
                 self.world.engine.dashboard.expire(self.rng.choice(open_)["id"])
         elif deed == "cancel":
-            commands = [c for c, in self.world.driver.execute("SELECT id FROM commands")]
+            commands = [c for (c,) in self.world.driver.execute("SELECT id FROM commands")]
             if commands:
                 chosen = self.rng.choice(commands)
                 await self._run("cancel", lambda shop: cancel_command(shop, chosen))
@@ -212,5 +212,3 @@ class Stranger:
         await wait_for(reply)
         if reply.value == 200:
             self.world.watch.cry("I13", "an unsigned webhook was believed")
-
-

@@ -204,7 +204,9 @@ class Watch:
     ) -> None:
         truth = self.truth(session)
         if session not in self.made:
-            self.cry("I7", f"{function} recorded the payment of a session that is not ours", command)
+            self.cry(
+                "I7", f"{function} recorded the payment of a session that is not ours", command
+            )
         elif self.made[session] != command:
             self.cry("I3", f"{function} gave a payment to another command", command)
         elif outcome == "applied" and int(amount) != truth["amount_total"]:

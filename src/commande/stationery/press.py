@@ -114,7 +114,11 @@ class Press:
         both = {**SHARED, **texts}
         self._zone = zone
         self._texts = {
-            locale: {key: form.typeset(pair[index], locale) for key, pair in both.items()}
+            # Straight apostrophes are for keyboards; printed ones are curly in both languages.
+            locale: {
+                key: form.typeset(pair[index].replace("'", "’"), locale)
+                for key, pair in both.items()
+            }
             for index, locale in enumerate(LOCALES)
         }
         self._environment = Environment(

@@ -1,7 +1,7 @@
 """The history of a command in words: every fact with its time, its source, and what it means."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,12 +37,19 @@ class Line:
 
 
 def tell(facts: Iterable[Fact], voice: Voice, currency: str, *, customer: bool) -> list[Line]:
-    """All facts in their order; those that concern the customer, in their words, if asked."""
-    return [
-        _tell(fact, voice, currency, customer=customer)
-        for fact in facts
-        if not customer or fact.kind in FOR_CUSTOMERS
-    ]
+    """All facts in their order; those that concern the customer, in their words, if asked.
+
+    Stripe's long ids stand only where they come up first.
+    """
+    lines: list[Line] = []
+    named: set[str] = set()
+    for fact in facts:
+        if customer and fact.kind not in FOR_CUSTOMERS:
+            continue
+        line = _tell(fact, voice, currency, customer=customer)
+        lines.append(replace(line, code="") if line.code in named else line)
+        named.add(line.code)
+    return lines
 
 
 def tell_by_day(lines: list[Line], voice: Voice) -> list[tuple[str, list[Line]]]:

@@ -98,7 +98,7 @@ class Visit:
         request = self.request
         asked = request.query_params.get("lang")
         accepted = request.headers.get("accept-language", "")
-        locale = choose_language(asked, request.cookies.get(COOKIE), accepted, self.settings.locale)
+        locale = choose_language(asked, self.cookie(COOKIE), accepted, self.settings.locale)
         if asked == locale:
             self.keep(COOKIE, locale, _YEAR)
         return self.room.press.voice(locale)
@@ -111,6 +111,11 @@ class Visit:
     def link(self, path: str) -> str:
         """An address of ours, wherever the application is mounted."""
         return self.root + path
+
+    def cookie(self, name: str) -> str:
+        """A cookie as the browser has it, or will have it after this answer."""
+        given = next((c.value for c in reversed(self._cookies) if c.name == name), None)
+        return self.request.cookies.get(name, "") if given is None else given
 
     def keep(
         self, name: str, value: str, seconds: int, path: str = "/", *, strict: bool = False

@@ -8,12 +8,19 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from commande.core.payment import ChargeReport, PaymentReport, RefundReport, StripeEvent
+from commande.core.payment import (
+    ChargeReport,
+    PaidOrder,
+    PaymentReport,
+    RefundReport,
+    StripeEvent,
+)
 from commande.core.tax import TaxRate, canonical
 from commande.errors import StripeRefused, StripeUnavailable
 from commande.settings import Settings
 from commande.stripe_gateway import events
 from commande.stripe_gateway.client import Client
+from commande.stripe_gateway.orders import report_order
 from commande.stripe_gateway.patience import Limits
 from commande.stripe_gateway.reports import (
     REFUND_KEY,
@@ -106,6 +113,26 @@ class Gateway:
             report = _read(report_session, raw)
             if report.metadata.get("attempt_id") == attempt_id:
                 return await self._read_session(report.session_id, deadline)
+        return None
+
+    async def read_order(self, session_id: str) -> PaidOrder:
+        """The session with its line items and payer. Raises StripeObjectMissing."""
+        params = {
+            "expand": [
+                "payment_intent.latest_charge",
+                "line_items.data.price.product",
+                "line_items.data.taxes",
+            ]
+        }
+        call = Call("read_order", "get", SESSIONS + "/{id}", params, id=session_id)
+        return _read(report_order, await self._client.call(call))
+
+    async def find_paid_session(self, payment_intent_id: str) -> str | None:
+        """The id of the session that this payment intent belongs to."""
+        params = {"payment_intent": payment_intent_id, "limit": 1}
+        call = Call("find_session_of_intent", "get", SESSIONS, params)
+        async for raw in self._list(call, self._client.deadline()):
+            return _read(report_session, raw).session_id
         return None
 
     async def list_events(

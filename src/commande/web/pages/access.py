@@ -21,7 +21,7 @@ def given(visit: Visit, form: Form | None, name: str) -> str:
 
 def token_of(visit: Visit, form: Form | None, command_id: str) -> str:
     """The command's token as it was brought, by link, form or cookie."""
-    return given(visit, form, "token") or visit.request.cookies.get(f"c_{command_id}", "")
+    return given(visit, form, "token") or visit.cookie(f"c_{command_id}")
 
 
 async def admit(shop: Shop, visit: Visit, form: Form | None = None) -> Dossier | None:

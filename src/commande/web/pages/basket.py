@@ -24,7 +24,7 @@ _KEPT: Final = 30 * 24 * 3600
 
 def read_basket(visit: Visit) -> list[CartLine]:
     """The lines in the cookie; anything that is none of ours is an empty basket."""
-    text = visit.request.cookies.get(COOKIE, "")
+    text = visit.cookie(COOKIE)
     try:
         rows = orjson.loads(urlsafe_b64decode(text.encode("ascii")))
         lines = [CartLine(str(i), q, str(t)) for i, t, q in rows if type(q) is int]
@@ -36,6 +36,11 @@ def read_basket(visit: Visit) -> list[CartLine]:
 def _possible(line: CartLine) -> bool:
     named = is_object_id(line.product_id) and line.type is not None and len(line.type) <= 80
     return named and 1 <= line.quantity <= MAX_QUANTITY
+
+
+def count_pieces(visit: Visit) -> int:
+    """How many things the basket holds, on sale or not."""
+    return sum(line.quantity for line in read_basket(visit))
 
 
 def keep_basket(visit: Visit, lines: list[CartLine]) -> bool:

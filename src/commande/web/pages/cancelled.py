@@ -28,7 +28,7 @@ from commande.flows.upkeep import cancel_command
 from commande.shop import Shop
 from commande.stationery import Visit, write_receipt
 from commande.web.pages.access import admit
-from commande.web.pages.basket import read_basket
+from commande.web.pages.basket import count_pieces
 from commande.web.pages.checkout import leave, read_minor
 from commande.web.pages.finished import print_unknown
 from commande.web.pages.front import front_context
@@ -108,7 +108,7 @@ async def _print(
         "cancelled.html",
         status,
         secret=True,
-        **front_context(module, voice, settings.shop_name, len(read_basket(visit))),
+        **front_context(module, voice, settings.shop_name, count_pieces(visit)),
         **prices,
         state=state or _state(command),
         command=command,

@@ -48,7 +48,9 @@ async def change_cart(shop: Shop, visit: Visit) -> Response:
     changed = _changed(form)
     if not keep_basket(visit, changed):
         return await _show(shop, visit, lines, "full", 400)
-    return visit.go(visit.link("/panier"))
+    # Whoever goes on has not lost a quantity that they had just typed.
+    onward = form.get("action") == "next" and not form.get("remove")
+    return visit.go(visit.link("/commande" if onward else "/panier"))
 
 
 async def _add(shop: Shop, visit: Visit, form: Form, lines: list[CartLine]) -> Response:

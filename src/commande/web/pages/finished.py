@@ -28,7 +28,7 @@ from commande.flows.settlement import confirm_payment
 from commande.shop import Shop
 from commande.stationery import Form, Visit, tell, tell_by_day, write_receipt
 from commande.web.pages.access import admit, given
-from commande.web.pages.basket import keep_basket, read_basket
+from commande.web.pages.basket import count_pieces, keep_basket
 from commande.web.pages.front import front_context
 from commande.web.running import run_to_end
 
@@ -109,7 +109,7 @@ async def _print(
 ) -> Response:
     module = await shop.db.read(find_module, COMMANDS)
     # Whether the visitor has a basket must not tell one unknown command from another.
-    pieces = 0 if state == "unknown" else len(read_basket(visit))
+    pieces = 0 if state == "unknown" else count_pieces(visit)
     shown: dict[str, Any] = {"pair": {}, "ref": "", "address": "", "poll": False}
     return visit.print(
         TEMPLATE,

@@ -294,7 +294,7 @@ def _messages() -> None:
         sa.PrimaryKeyConstraint("key", name="pk_messages"),
         sa.ForeignKeyConstraint(["command_id"], ["commands.id"], name="fk_messages_command_id"),
         sa.CheckConstraint(
-            "state IN ('pending', 'sent', 'skipped', 'dead')", name="ck_messages_state"
+            "state IN ('pending', 'held', 'sent', 'skipped', 'dead')", name="ck_messages_state"
         ),
     )
     _index("ix_messages_command_id", "messages", "command_id")

@@ -1,0 +1,116 @@
+"""Recovery: rows that a failover or an old backup lost, written again from what Stripe knows."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from commande.core.command import AttemptState, Status
+from commande.core.document import Command
+from commande.core.payment import PaidOrder
+from commande.core.pricing import Quote
+from commande.core.session import LIFETIME
+from commande.db.attempts import Attempt, find_by_session, insert_attempt, list_attempts
+from commande.db.commands import lock_command, ref_is_taken
+from commande.db.journal import record
+from commande.db.modules import COMMANDS, find_module
+from commande.db.outbox import hold_message
+from commande.db.tables import commands
+from commande.errors import CommandsModuleMissing
+
+
+def recover_order(
+    conn: Connection, order: PaidOrder, spare_ref: str, locale: str, now: datetime
+) -> None:
+    """Write the command and the attempt of a session whose seal was verified. Repeat-safe.
+
+    The command waits unpaid for the report that follows; its letter is held, because it may have
+    been sent before the rows were lost. Raises CommandsModuleMissing, KeyError without metadata.
+    """
+    report, metadata = order.report, order.report.metadata
+    if find_by_session(conn, report.session_id) is not None:
+        return
+    quote = Quote(report.currency or metadata["currency"], order.lines)
+    made_at = report.created_at or now
+    command_id = metadata["command_id"]
+    if lock_command(conn, command_id) is None:
+        ref = metadata.get("ref", "")
+        if not ref or ref_is_taken(conn, ref):
+            ref = spare_ref
+        _insert_command(conn, order, quote, command_id, ref, locale, made_at, now)
+        hold_message(conn, f"paid:{command_id}", "paid", command_id, now)
+    known = [attempt.number for attempt in list_attempts(conn, command_id)]
+    expires_at = report.expires_at or made_at + LIFETIME
+    attempt = Attempt(
+        id=metadata["attempt_id"],
+        command_id=command_id,
+        number=max(known, default=0) + 1,
+        # Closed, so that it meets no live attempt; the report opens or completes it.
+        state=AttemptState.CLOSED,
+        idempotency_key=f"recovered-{metadata['attempt_id']}",
+        parameters={},
+        quote=quote,
+        amount_minor=int(metadata["total"]),
+        currency=quote.currency,
+        livemode=report.livemode,
+        stripe_session_id=report.session_id,
+        url=None,
+        expires_at=expires_at,
+        opening_until=None,
+        tries=0,
+        last_error="recovered",
+        check_at=now,
+        checks=0,
+        created_at=made_at,
+        opened_at=made_at,
+        closed_at=now,
+    )
+    insert_attempt(conn, attempt)
+    record(conn, command_id, now, "recovered", "stripe", once=report.session_id,
+           session=report.session_id)  # fmt: skip
+
+
+def _insert_command(
+    conn: Connection,
+    order: PaidOrder,
+    quote: Quote,
+    command_id: str,
+    ref: str,
+    locale: str,
+    made_at: datetime,
+    now: datetime,
+) -> None:
+    module = find_module(conn, COMMANDS)
+    if module is None:
+        raise CommandsModuleMissing("The shop has no module of type “commands”.")
+    command = Command(
+        id=command_id,
+        ref=ref,
+        status=Status.UNPAID,
+        module_id=module.id,
+        currency=quote.currency,
+        cart=[
+            {"product_id": line.product_id, "quantity": line.quantity, "type": line.type}
+            for line in order.lines
+        ],
+        customer=dict(order.customer),
+        appointment_at=_appointment(order, made_at),
+        note=None,
+        locale=locale,
+        snapshot=None,
+        paid_at=None,
+        paid_session_id=None,
+        refunded_minor=0,
+        attention="recovered",
+        created_at=made_at,
+        updated_at=now,
+    )
+    columns = {c.name for c in commands.c} - {"erased_at"}
+    conn.execute(commands.insert().values({name: getattr(command, name) for name in columns}))
+
+
+def _appointment(order: PaidOrder, made_at: datetime) -> datetime:
+    try:
+        at = datetime.fromisoformat(order.report.metadata["appointment"])
+    except (KeyError, ValueError):
+        return made_at + timedelta(days=1)
+    return at if at.tzinfo else made_at + timedelta(days=1)
