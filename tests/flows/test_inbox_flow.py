@@ -236,38 +236,6 @@ async def _made_at_stripe(stage: Stage, found: Any) -> str:
     return report.session_id
 
 
-async def test_c26_an_event_of_a_command_that_is_gone_is_kept_and_dies_visibly(
-    stage: Stage,
-) -> None:
-    opened = await stage.buy()
-    await stage.hear(COMPLETED)
-    await _forget(stage, opened.command_id)
-    for _ in range(MAX_TRIES):
-        await stage.work()
-        stage.clock.offset += timedelta(hours=1, minutes=1)
-    [row] = await stage.rows(events)
-    assert (row.state, row.last_error, row.command_id) == (
-        "dead", "session_invalid", opened.command_id,
-    )  # fmt: skip
-    assert await stage.rows(payments) == []
-
-
-async def _forget(stage: Stage, command_id: str) -> None:
-    """A restore of an old backup: the command never was."""
-    triggers = {
-        "attempts": ("attempts_stay",),
-        "history": ("history_stays",),
-        "commands": ("commands_live_stay",),
-    }
-    for table, names in triggers.items():
-        on = f" ON {table}" if stage.shop.db.dialect == "postgresql" else ""
-        for name in names:
-            await stage.sql(f"DROP TRIGGER {name}{on}")
-    for table in ("history", "attempts"):
-        await stage.sql(f"DELETE FROM {table} WHERE command_id = :id", id=command_id)
-    await stage.sql("DELETE FROM commands WHERE id = :id", id=command_id)
-
-
 async def test_handling_one_event_twice_at_once_is_harmless(stage: Stage) -> None:
     opened = await stage.buy()
     await stage.hear(COMPLETED)
@@ -276,11 +244,10 @@ async def test_handling_one_event_twice_at_once_is_harmless(stage: Stage) -> Non
     event = StoredEvent(**columns)
 
     async def another() -> None:
-        await handle_event(stage.another_process(), event)
+        await handle_event(stage.another_process(), event, "webhook")
 
-    await handle_event(
-        around_transaction(stage.shop, apply_report.__name__, once(before=another)), event
-    )
+    shop = around_transaction(stage.shop, apply_report.__name__, once(before=another))
+    await handle_event(shop, event, "webhook")
     assert (await stage.kinds(opened)).count("paid") == 1
     assert await stage.breaches() == []
 

@@ -10,7 +10,7 @@ import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from html.parser import HTMLParser
@@ -23,8 +23,10 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from commande.core.product import Price, Product
+from commande.core.document import Command
 from commande.db import open_database
 from commande.db.catalogue import upsert_products
+from commande.db.commands import list_commands
 from commande.db.modules import COMMANDS, add_module, set_module
 from commande.db.schema import migrate
 from commande.sandbox.app import create_sandbox
@@ -69,7 +71,6 @@ class Street:
     clock: OwnClock
     shop: Shop
     database_url: str
-    visitors: list["Visitor"] = field(default_factory=list)
 
     def read(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a plain function on the shop's database, through a connection of the test's own."""
@@ -82,6 +83,18 @@ class Street:
                 await db.close()
 
         return asyncio.run(run())
+
+    def pay(self, page: "Page", means: str = "pm_card_visa") -> str:
+        """Pay the session that the page leads to; the address to which Stripe sends back."""
+        session_id = re.search(r"cs_test_\w+", page.headers["location"])
+        assert session_id is not None
+        session = self.engine.dashboard.pay(session_id[0], means)
+        back: str = session["success_url"]
+        return back.replace("{CHECKOUT_SESSION_ID}", session_id[0])
+
+    def commands(self) -> list[Command]:
+        """All commands, newest first."""
+        return [listed.command for listed in self.read(list_commands)]
 
     def visitor(self, **headers: str) -> "Visitor":
         """Somebody who comes for the first time."""
@@ -102,9 +115,13 @@ def open_street(
     extra: Callable[[Shop], list[Any]] = lambda _shop: [],
     module: dict[str, Any] | None = None,
     mount: str = "",
+    heard: bool = False,
     **given: Any,
 ) -> Iterator[Street]:
-    """Open the shop, serve it from a thread, and close everything afterwards."""
+    """Open the shop, serve it from a thread, and close everything afterwards.
+
+    No worker runs and, unless ``heard``, no webhook is sent: what a page shows, a page did.
+    """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -125,12 +142,12 @@ def open_street(
         shop = replace(open_shop(settings), clock=clock)
         sandbox = create_sandbox(
             f"{url}/sandbox", api_key=KEY,
-            endpoints=[(f"{url}{mount}/api/checkout/webhook", SECRET)],
+            endpoints=[(f"{url}{mount}/api/checkout/webhook", SECRET)] if heard else [],
         )  # fmt: skip
         engine: Engine = sandbox.state.engine
         street = Street(url + mount, engine, clock, shop, settings.database_url)
         street.read(stock, [BOUQUET, BRIOCHE], {"appointments": HOURS} | (module or {}))
-        app = create_app(settings, shop=shop, extra_routers=extra(shop))
+        app = create_app(settings, shop=shop, worker=heard, extra_routers=extra(shop))
         with _served(_together(sandbox, app, shop, mount), listener):
             yield street
 
@@ -185,7 +202,7 @@ class Page:
         plain = unescape(
             re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", self.body, flags=re.DOTALL)
         )
-        return re.sub(r"\s+", " ", plain)
+        return re.sub(r"[ \t\r\n]+", " ", plain)
 
     def form(self, action: str) -> dict[str, str]:
         """The fields of the first form that is sent to this path, as a browser would send them."""

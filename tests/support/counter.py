@@ -17,6 +17,7 @@ from commande.core.product import Price, Product
 from commande.db import Database, open_database, tables
 from commande.db.attempts import Attempt
 from commande.db.catalogue import upsert_products
+from commande.db.discrepancies import Discrepancy, open_discrepancy
 from commande.db.inbox import StoredEvent, store_event
 from commande.db.modules import add_module
 from commande.db.opening import Claim, Opening, Ticket, mark_open, open_command, plan_retry
@@ -152,6 +153,10 @@ def every_kind_of_row(conn: Connection) -> None:
     insert_once(conn, tables.refunds, refund)
     rate = {"key": "FR:20:incl", "livemode": False, "stripe_tax_rate_id": "txr_1"}
     insert_once(conn, tables.tax_rates, rate | {"created_at": NOW})
+    found = Discrepancy(
+        "charge:ch_1", "unbooked", 3899, "eur", buyer.id, None, "pi_1", NOW, None, None
+    )
+    open_discrepancy(conn, found)
     beat(conn, "worker-1", NOW)
     move_cursor(conn, "events", NOW)
 

@@ -99,8 +99,9 @@ class FrontEnd:
         return body
 
     def appointment(self, **ahead: float) -> str:
-        """As ``new Date(…).toISOString()`` writes it."""
-        at = (self.stage.clock.now() + timedelta(**ahead or {"days": 2})).replace(microsecond=0)
+        """As ``new Date(…).toISOString()`` writes it; a full hour, so that a repeat is one."""
+        at = self.stage.clock.now() + timedelta(**ahead or {"days": 2})
+        at = at.replace(minute=0, second=0, microsecond=0)
         return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     async def create(self, _key: str | None = None, **changes: Any) -> Answer:

@@ -298,6 +298,7 @@ UNIQUE = {
         " SELECT id, command_id, at, kind, source, detail, 'new' FROM history LIMIT 1",
     ),
     "claim": _rule("idempotency_keys", "pk_idempotency_keys", copy("idempotency_keys")),
+    "discrepancy": _rule("discrepancies", "pk_discrepancies", copy("discrepancies")),
     "cursor": _rule("cursors", "pk_cursors", copy("cursors")),
     "worker": _rule("workers", "pk_workers", copy("workers")),
 }  # fmt: skip

@@ -40,16 +40,22 @@ def triggers_of(conn: Connection) -> dict[str, str]:
     return {name: _plain(sql) for query in queries for name, sql in conn.execute(text(query))}
 
 
-def content_of(conn: Connection) -> dict[str, str]:
-    """Of each table its number of rows and a hash of all of them, whatever their order."""
+def columns_of(conn: Connection) -> dict[str, list[str]]:
+    """The names of each table's columns."""
+    look = inspect(conn)
+    return {
+        table: [column["name"] for column in look.get_columns(table)]
+        for table in sorted(look.get_table_names())
+    }
+
+
+def content_of(conn: Connection, known: dict[str, list[str]] | None = None) -> dict[str, str]:
+    """Of each table (and column) its number of rows and a hash of them, whatever their order."""
     content = {}
-    for table in sorted(inspect(conn).get_table_names()):
-        columns = ", ".join(
-            f'CAST("{c["name"]}" AS TEXT)' for c in inspect(conn).get_columns(table)
-        )
-        rows = sorted(
-            repr(tuple(row)) for row in conn.execute(text(f"SELECT {columns} FROM {table}"))
-        )
+    for table, names in (known or columns_of(conn)).items():
+        columns = ", ".join(f'CAST("{name}" AS TEXT)' for name in names)
+        found = conn.execute(text(f"SELECT {columns} FROM {table}"))
+        rows = sorted(repr(tuple(row)) for row in found)
         digest = hashlib.sha256("\n".join(rows).encode()).hexdigest()
         content[table] = f"{len(rows)} {digest}"
     return content

@@ -46,6 +46,12 @@ _COLUMNS: Final = (
     events.c.occurred_at,
 )
 
+_MONEY_BACK: Final = or_(
+    events.c.type.like("charge.refund%"),
+    events.c.type.like("refund.%"),
+    events.c.type.like("charge.dispute.%"),
+)
+
 
 def store_event(conn: Connection, event: StoredEvent, state: str, now: datetime) -> bool:
     """Keep an event; False when it is known (then only its deliveries are counted)."""
@@ -139,13 +145,33 @@ def has_refund_or_dispute(conn: Connection, payment_intent_id: str | None) -> bo
     """Whether the inbox holds a refund or dispute of that intent: then its session is re-read."""
     if payment_intent_id is None:
         return False
-    kinds = or_(
-        events.c.type.like("charge.refund%"),
-        events.c.type.like("refund.%"),
-        events.c.type.like("charge.dispute.%"),
-    )
-    match = (events.c.stripe_payment_intent_id == payment_intent_id) & kinds
+    match = (events.c.stripe_payment_intent_id == payment_intent_id) & _MONEY_BACK
     return conn.execute(select(events.c.stripe_event_id).where(match).limit(1)).first() is not None
+
+
+def ignore_unless_ours(
+    conn: Connection, event_id: str, payment_intent_id: str | None, now: datetime
+) -> str | None:
+    """Put a refund or dispute aside when its intent paid no session of ours; else that session.
+
+    The event's row is locked before the payments are read, so that a payment being written in this
+    moment either is seen here or finds the event put aside and wakes it.
+    """
+    match = events.c.stripe_event_id == event_id
+    conn.execute(select(events.c.state).where(match).with_for_update())
+    session_id = session_of_intent(conn, payment_intent_id) if payment_intent_id else None
+    if session_id is None:
+        finish_event(conn, event_id, "ignored", now)
+    return session_id
+
+
+def wake_money_events(conn: Connection, payment_intent_id: str | None, now: datetime) -> None:
+    """Have refunds and disputes handled that were heard before their payment was written."""
+    if payment_intent_id is not None:
+        match = (events.c.stripe_payment_intent_id == payment_intent_id) & _MONEY_BACK
+        waiting = events.c.state.in_(["ignored", "pending"])
+        values = {"state": "pending", "next_at": now}
+        conn.execute(update(events).where(match, waiting).values(values))
 
 
 def session_of_intent(conn: Connection, payment_intent_id: str) -> str | None:

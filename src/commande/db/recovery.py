@@ -9,13 +9,19 @@ from commande.core.document import Command
 from commande.core.payment import PaidOrder
 from commande.core.pricing import Quote
 from commande.core.session import LIFETIME
-from commande.db.attempts import Attempt, find_by_session, insert_attempt, list_attempts
+from commande.db.attempts import (
+    Attempt,
+    find_attempt,
+    find_by_session,
+    insert_attempt,
+    list_attempts,
+)
 from commande.db.commands import lock_command, ref_is_taken
 from commande.db.journal import record
 from commande.db.modules import COMMANDS, find_module
 from commande.db.outbox import hold_message
 from commande.db.tables import commands
-from commande.errors import CommandsModuleMissing
+from commande.errors import CommandsModuleMissing, SessionInvalid
 
 
 def recover_order(
@@ -24,11 +30,14 @@ def recover_order(
     """Write the command and the attempt of a session whose seal was verified. Repeat-safe.
 
     The command waits unpaid for the report that follows; its letter is held, because it may have
-    been sent before the rows were lost. Raises CommandsModuleMissing, KeyError without metadata.
+    been sent before the rows were lost. Raises CommandsModuleMissing, KeyError without metadata,
+    SessionInvalid when the attempt stands and has another session.
     """
     report, metadata = order.report, order.report.metadata
     if find_by_session(conn, report.session_id) is not None:
         return
+    if find_attempt(conn, metadata["attempt_id"]) is not None:
+        raise SessionInvalid("This session copies the words of another one of ours.")
     quote = Quote(report.currency or metadata["currency"], order.lines)
     made_at = report.created_at or now
     command_id = metadata["command_id"]

@@ -37,10 +37,8 @@ def change_schema(
             connection = open_writer(sqlite_engine(path), path)
             try:
                 return _changed(connection, change, patience_ms)
-            except sqlite3.Error as error:
-                raise _unusable(error) from error
-            except DBAPIError as error:
-                raise for_the_caller(error) from error
+            except (sqlite3.Error, DBAPIError) as error:
+                raise _failure(error) from error
             finally:
                 # Rolls back what was not committed.
                 Connection.close(connection)
@@ -65,9 +63,10 @@ def _changed(
     return value
 
 
-def _unusable(error: sqlite3.Error) -> Exception:
-    if primary_code(error) == sqlite3.SQLITE_READONLY:
+def _failure(error: Exception) -> BaseException:
+    code = primary_code(error.orig if isinstance(error, DBAPIError) else error)
+    if code == sqlite3.SQLITE_READONLY:
         return wrong_address("the file cannot be written to.")
-    if primary_code(error) == sqlite3.SQLITE_BUSY:
+    if code == sqlite3.SQLITE_BUSY:
         return DatabaseBusy("The database is locked by another program.")
-    return error
+    return for_the_caller(error)

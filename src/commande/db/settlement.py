@@ -22,7 +22,7 @@ from commande.core.payment import PaymentReport
 from commande.db.attempts import Attempt, change_attempt, close_attempt, find_by_session
 from commande.db.catalogue import read_products
 from commande.db.commands import change_command, find_command, lock_command
-from commande.db.inbox import finish_event
+from commande.db.inbox import finish_event, wake_money_events
 from commande.db.journal import has_fact, record
 from commande.db.outbox import hold_message, post_message
 from commande.db.refunds import queue_refund
@@ -332,7 +332,10 @@ def _add_payment(conn: Connection, case: _Case, outcome: str, **detail: Any) -> 
         "as_of": case.as_of,
         "created_at": case.now,
     }
-    return insert_once(conn, payments, values)
+    if not insert_once(conn, payments, values):
+        return False
+    wake_money_events(conn, report.payment_intent_id, case.now)
+    return True
 
 
 def _update_payment(conn: Connection, case: _Case) -> bool:

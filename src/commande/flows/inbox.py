@@ -13,7 +13,7 @@ from commande.db.inbox import (
     events_due,
     finish_event,
     has_refund_or_dispute,
-    session_of_intent,
+    ignore_unless_ours,
     store_event,
 )
 from commande.db.settlement import find_pair
@@ -129,15 +129,12 @@ async def handle_event(shop: Shop, event: StoredEvent, source: str) -> None:
     if event.session_id is not None:
         await _handle_session(shop, event, event.session_id, source)
         return
-    session_id = None
-    if event.payment_intent_id is not None:
-        session_id = await shop.db.read(session_of_intent, event.payment_intent_id)
-    if session_id is None:
-        # Not a payment of ours, or not settled yet: settling reads refunds and disputes itself.
-        await shop.db.transaction(finish_event, event.id, "ignored", shop.clock.now())
-    else:
-        if event.payment_intent_id and event.type.startswith(REFUND_EVENTS):
-            await read_refunds(shop, session_id, event.payment_intent_id, source)
+    intent, now = event.payment_intent_id, shop.clock.now()
+    # Not a payment of ours, or not settled yet: who settles it wakes the event again.
+    session_id = await shop.db.transaction(ignore_unless_ours, event.id, intent, now)
+    if session_id is not None:
+        if intent and event.type.startswith(REFUND_EVENTS):
+            await read_refunds(shop, session_id, intent, source)
         await settle(shop, session_id, source, event.id)
 
 

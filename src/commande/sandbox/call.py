@@ -1,18 +1,16 @@
 """One request on its way through the engine: taken in, run, answered."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
+from commande.sandbox.account import Account
 from commande.sandbox.errors import Refusal
 from commande.sandbox.faults import REQUEST_FAULTS, Fault
 from commande.sandbox.keys import check_key
 from commande.sandbox.routes import Route, find_route
 from commande.sandbox.store import Row
 from commande.sandbox.world import API_VERSION, Cause
-
-if TYPE_CHECKING:
-    from commande.sandbox.engine import Engine
 
 _BROKEN = b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
 
@@ -39,13 +37,13 @@ class Call:
 
     def __init__(
         self,
-        engine: "Engine",
+        account: Account,
         method: str,
         path: str,
         params: Row | Refusal,
         headers: dict[str, str],
     ) -> None:
-        self.engine, self.world = engine, engine.world
+        self.account, self.world = account, account.world
         self.method, self.path, self.params = method, path, params
         self.id = self.world.ids.new("req_", 14)
         self.key = headers.get("idempotency-key") if method == "POST" else None
@@ -56,13 +54,13 @@ class Call:
         self.route: Route | None = None
         self.target = ""
         self._faults: dict[str, Fault] = {}
-        engine.tick()
+        account.tick()
         self._log: Row = {
             "id": self.id, "at": self.world.clock.now(), "method": method, "path": path,
             "idempotency_key": self.key,
             "params": params if isinstance(params, dict) else None, "status": None,
         }  # fmt: skip
-        engine.requests.append(self._log)
+        account.requests.append(self._log)
         try:
             self._take_in(headers)
         except Refusal as refusal:
@@ -78,7 +76,7 @@ class Call:
 
     def _take_in(self, headers: dict[str, str]) -> None:
         found = find_route(self.method, self.path)
-        self.scope = check_key(headers, self.engine.api_key, self.params,
+        self.scope = check_key(headers, self.account.api_key, self.params,
                                public=found is not None and found[0].public)  # fmt: skip
         if found is None:
             raise Refusal(
@@ -87,12 +85,12 @@ class Call:
                 status=404,
             )
         self.route, self.target = found
-        self.engine.calls[f"{self.method} /{'/'.join(self.route.path)}"] += 1
+        self.account.calls[f"{self.method} /{'/'.join(self.route.path)}"] += 1
         version = headers.get("stripe-version", API_VERSION)
         if not version.endswith(".endive"):
             raise Refusal(f"The stand-in speaks {API_VERSION} only, not {version:.40}.")
         self._faults = self.world.faults.strike(REQUEST_FAULTS, method=self.method, path=self.path)
-        if "429" in self._faults or self.engine.over_limit(self.route):
+        if "429" in self._faults or self.account.over_limit(self.route):
             raise Refusal("Request rate limit exceeded. Learn more about rate limits "
                           "https://stripe.com/docs/rate-limits.", status=429,
                           code="rate_limit")  # fmt: skip
@@ -103,7 +101,7 @@ class Call:
             raise self.params
         if self.key is not None:
             request = f"{self.method} {self.path}"
-            self._kept = self.engine.keys.begin(self.scope, self.key, request, self.params)
+            self._kept = self.account.keys.begin(self.scope, self.key, request, self.params)
             self._held = self._kept is None
 
     def give_up(self) -> None:
@@ -112,7 +110,7 @@ class Call:
 
     def _release(self) -> None:
         if self._held and self.key is not None:
-            self.engine.keys.release(self.scope, self.key)
+            self.account.keys.release(self.scope, self.key)
             self._held = False
 
     def run(self) -> Answer:
@@ -121,14 +119,14 @@ class Call:
             return self._ready
         if self._kept is not None:
             return self._trouble(self._again(self._kept))
-        with self.engine.lock:
+        with self.account.lock:
             try:
                 if "500_before" in self._faults:
                     return self._answered(500, _stripe_is_broken(self.id))
                 answer = self._execute()
             finally:
                 self._release()
-                self.engine.state.commit()
+                self.account.state.commit()
         return self._trouble(answer)
 
     def _execute(self) -> Answer:
@@ -138,7 +136,7 @@ class Call:
             given = self.route.form.check(self.params, "")
         except Refusal as refusal:
             return self._refused(refusal)
-        self.engine.tick()  # time may have passed since it was taken in
+        self.account.tick()  # time may have passed since it was taken in
         self.world.cause = Cause(self.id, self.key)
         try:
             answer = self._answered(
@@ -153,7 +151,7 @@ class Call:
         if "500_after" in self._faults:
             answer = self._answered(500, _stripe_is_broken(self.id))
         if self.key is not None:
-            self.engine.keys.keep(self.scope, self.key, f"{self.method} {self.path}", self.params,
+            self.account.keys.keep(self.scope, self.key, f"{self.method} {self.path}", self.params,
                                   (answer.status, answer.body), self.id)  # fmt: skip
         return answer
 

@@ -36,6 +36,14 @@ class Means(NamedTuple):
         return self.number[-4:]
 
 
+class Buyer(NamedTuple):
+    """Who pays, as typed on the page."""
+
+    email: str | None = None
+    name: str | None = None
+    country: str | None = None
+
+
 _DECLINED = "Your card was declined."
 GENERIC = Decline("card_declined", "generic_decline", _DECLINED)
 _DECLINES = {

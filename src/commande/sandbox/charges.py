@@ -1,15 +1,10 @@
 """Charges: one for each attempt on a bank, and the balance transaction of each that succeeded."""
 
-from typing import TYPE_CHECKING
-
 from commande.sandbox import blanks
-from commande.sandbox.cards import Decline, Means, find_means
+from commande.sandbox.cards import Buyer, Decline, Means, find_means
 from commande.sandbox.events import emit
 from commande.sandbox.store import Row
 from commande.sandbox.world import World
-
-if TYPE_CHECKING:
-    from commande.sandbox.payments import Buyer
 
 _FROM_INTENT = (
     "amount", "currency", "description", "metadata", "receipt_email", "shipping",
@@ -22,7 +17,7 @@ _NETWORK_OK = {"advice_code": None, "network_advice_code": None, "network_declin
 
 
 def charge(
-    world: World, intent: Row, means: Means, buyer: "Buyer", status: str, why: Decline | None = None
+    world: World, intent: Row, means: Means, buyer: Buyer, status: str, why: Decline | None = None
 ) -> Row:
     """Make the charge of one attempt: `succeeded`, `pending` or `failed`."""
     good = status != "failed"
@@ -51,7 +46,7 @@ def charge(
     return row
 
 
-def _billing(buyer: "Buyer") -> Row:
+def _billing(buyer: Buyer) -> Row:
     return {
         "address": {**blanks.NO_ADDRESS, "country": buyer.country},
         "email": buyer.email,
@@ -112,7 +107,7 @@ def _details(world: World, intent: Row, means: Means, good: bool) -> Row:
     return {"type": "card", "card": card}
 
 
-def note_method(world: World, means: Means, buyer: "Buyer") -> str:
+def note_method(world: World, means: Means, buyer: Buyer) -> str:
     """Remember what was paid with; its id. The object is made when somebody looks."""
     id_ = world.ids.new("pm_1")
     row = {"number": means.number, "billing": _billing(buyer), "created": world.now}

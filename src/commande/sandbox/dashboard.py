@@ -5,19 +5,16 @@ only a stand-in can: move its clock, deliver now, tell its state.
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from commande.sandbox import payments, refunds, sessions, webhooks
-from commande.sandbox.cards import Means, find_means
+from commande.sandbox.account import Account
+from commande.sandbox.cards import Buyer, Means, find_means
 from commande.sandbox.events import render_event
 from commande.sandbox.faults import EVENT_FAULTS, Fault
 from commande.sandbox.session_form import SESSION
 from commande.sandbox.store import Row
 from commande.sandbox.world import Settings
-
-if TYPE_CHECKING:
-    from commande.sandbox.engine import Engine
-
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,35 +27,35 @@ def _at_once(
 
     @wraps(action)
     def locked(self: "Dashboard", /, *args: P.args, **more: P.kwargs) -> T:
-        engine = self._engine
-        with engine.lock:
+        account = self._account
+        with account.lock:
             try:
                 return action(self, *args, **more)
             finally:
-                engine.state.commit()
+                account.state.commit()
 
     return locked
 
 
 class Dashboard:
-    """Actions on an engine, from any thread."""
+    """Actions on an account, from any thread."""
 
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
+    def __init__(self, account: Account) -> None:
+        self._account = account
 
     @_at_once
     def advance(self, seconds: float) -> None:
         """Move the clock and do what became due (webhooks are sent by whoever sends them)."""
-        self._engine.world.clock.advance(seconds)
-        self._engine.world.setback += max(0.0, -seconds)
-        self._engine.remember_clock()
-        self._engine.tick()
-        self._engine.world.wake()
+        self._account.world.clock.advance(seconds)
+        self._account.world.setback += max(0.0, -seconds)
+        self._account.remember_clock()
+        self._account.tick()
+        self._account.world.wake()
 
     @_at_once
     def set(self, /, **changes: Any) -> Settings:
         """Change settings. Raises ValueError for an unknown one or a value that cannot be."""
-        settings = self._engine.world.settings
+        settings = self._account.world.settings
         strange = changes.keys() - Settings.names()
         if strange:
             raise ValueError(f"unknown setting: {', '.join(sorted(strange))}")
@@ -67,11 +64,9 @@ class Dashboard:
         return settings
 
     @_at_once
-    def confirm(
-        self, session: str, means: Means, buyer: payments.Buyer, three_d_secure: str | None
-    ) -> Row:
+    def confirm(self, session: str, means: Means, buyer: Buyer, three_d_secure: str | None) -> Row:
         """Pay a session as the page does. Raises Refusal for a decline."""
-        return payments.confirm_session(self._engine.world, session, means, buyer, three_d_secure)
+        return payments.confirm_session(self._account.world, session, means, buyer, three_d_secure)
 
     @_at_once
     def pay(
@@ -80,9 +75,9 @@ class Dashboard:
         three_d_secure: str | None = "approve",
     ) -> Row:  # fmt: skip
         """Pay a session like a buyer. Raises Refusal for a decline."""
-        buyer = payments.Buyer(email, name, country)
+        buyer = Buyer(email, name, country)
         return payments.confirm_session(
-            self._engine.world, session, find_means(payment_method), buyer, three_d_secure
+            self._account.world, session, find_means(payment_method), buyer, three_d_secure
         )
 
     @_at_once
@@ -90,16 +85,16 @@ class Dashboard:
         """Refund in the dashboard: the shop hears of it by webhook."""
         which = "payment_intent" if charge_or_intent.startswith("pi_") else "charge"
         given = {which: charge_or_intent, **more} | ({"amount": amount} if amount else {})
-        return refunds.create_refund(self._engine.world, refunds.CREATE.check(given))
+        return refunds.create_refund(self._account.world, refunds.CREATE.check(given))
 
     @_at_once
     def fail_refund(self, refund: str) -> None:
         """Have a refund come back now."""
-        refunds.fail_refund(self._engine.world, refund)
+        refunds.fail_refund(self._account.world, refund)
 
     @_at_once
     def open_dispute(self, charge_or_intent: str, reason: str = "fraudulent") -> Row:
-        world = self._engine.world
+        world = self._account.world
         if charge_or_intent.startswith("pi_"):
             intent = world.state.get("payment_intent", charge_or_intent) or {}
             charge_or_intent = intent.get("latest_charge") or charge_or_intent
@@ -107,11 +102,11 @@ class Dashboard:
 
     @_at_once
     def close_dispute(self, dispute: str, *, won: bool) -> Row:
-        return refunds.close_dispute(self._engine.world, dispute, won=won)
+        return refunds.close_dispute(self._account.world, dispute, won=won)
 
     @_at_once
     def expire(self, session: str) -> Row:
-        return sessions.expire_session(self._engine.world, session)
+        return sessions.expire_session(self._account.world, session)
 
     @_at_once
     def foreign_session(
@@ -122,7 +117,7 @@ class Dashboard:
 
         `payment_link`: as a Payment Link makes it, where the buyer chooses client_reference_id.
         """
-        world = self._engine.world
+        world = self._account.world
         price = {"currency": currency, "unit_amount": amount, "product_data": {"name": "Foreign"}}
         given: Row = {
             "mode": "payment",
@@ -143,12 +138,12 @@ class Dashboard:
     @_at_once
     def bring_forward(self) -> int:
         """Make every waiting delivery due now; how many."""
-        return webhooks.bring_forward(self._engine.world)
+        return webhooks.bring_forward(self._account.world)
 
     @_at_once
     def resend(self, event: str) -> int:
         """Deliver an event once more to every endpoint that wants it; how many."""
-        world = self._engine.world
+        world = self._account.world
         row = world.state.get("event", event)
         if row is None:
             raise ValueError(f"no such event: {event}")
@@ -167,7 +162,7 @@ class Dashboard:
     @_at_once
     def status(self) -> Row:
         """Where it stands: clock, settings, standing faults, waiting webhooks, last events."""
-        world, rows = self._engine.world, self._engine.state.rows
+        world, rows = self._account.world, self._account.state.rows
         now = world.clock.now()
         waiting = sorted(rows["delivery"].items(), key=lambda item: item[1]["due"])
         recent = [row for row, _ in zip(reversed(rows["event"].values()), range(20), strict=False)]
@@ -176,7 +171,7 @@ class Dashboard:
             "offset": getattr(world.clock, "offset", None),
             "settings": world.settings.listed(),
             "faults": [fault.listed() for fault in world.faults.orders],
-            "next_due": self._engine.next_due(),
+            "next_due": self._account.next_due(),
             "next_webhook": _fate(world.faults.orders),
             "deliveries_waiting": [
                 {"id": id_, "event": row["event"], "type": _type_of(rows["event"], row["event"]),
@@ -196,13 +191,13 @@ class Dashboard:
                  "enabled_events": row["enabled_events"]}
                 for row in rows["webhook_endpoint"].values()
             ],
-            "calls": dict(self._engine.calls),
+            "calls": dict(self._account.calls),
         }  # fmt: skip
 
     @_at_once
     def event(self, id_: str) -> Row:
         """An event whole, even while /v1/events does not show it yet."""
-        row = self._engine.state.get("event", id_)
+        row = self._account.state.get("event", id_)
         if row is None:
             raise ValueError(f"no such event: {id_}")
         return render_event(row)

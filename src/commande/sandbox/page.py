@@ -12,8 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from commande.sandbox import payments
-from commande.sandbox.cards import find_means
+from commande.sandbox.cards import Buyer, find_means
 from commande.sandbox.engine import Engine
 from commande.sandbox.errors import Refusal
 from commande.sandbox.page_form import FIELDS, Typed, empty, read_form
@@ -68,7 +67,7 @@ class _Page:
         typed = read_form(await _read(request), today.year, today.month, free=free)
         if typed.errors or typed.means is None:
             return self._form(request, session, typed)
-        buyer = payments.Buyer(typed.values["email"], typed.name)
+        buyer = Buyer(typed.values["email"], typed.name)
         try:
             session = self._engine.dashboard.confirm(session["id"], typed.means, buyer, "ask")
         except Refusal as refusal:
@@ -100,7 +99,7 @@ class _Page:
         approved = (await _read(request)).get("decision") == "approve"
         try:
             session = self._engine.dashboard.confirm(
-                session["id"], find_means(number), payments.Buyer(*who),
+                session["id"], find_means(number), Buyer(*who),
                 "approve" if approved else "fail",
             )  # fmt: skip
         except Refusal as refusal:

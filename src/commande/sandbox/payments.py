@@ -1,23 +1,12 @@
 """Paying a session: the payment intent, its charges, what the bank says now and later."""
 
-from typing import NamedTuple
-
 from commande.sandbox import blanks, charges
-from commande.sandbox.cards import BANK_SAYS_NO, Decline, Means
+from commande.sandbox.cards import BANK_SAYS_NO, Buyer, Decline, Means
 from commande.sandbox.errors import Refusal
 from commande.sandbox.events import emit
 from commande.sandbox.sessions import customer_details, find_session
 from commande.sandbox.store import Row
 from commande.sandbox.world import World
-
-
-class Buyer(NamedTuple):
-    """Who pays, as typed on the page."""
-
-    email: str | None = None
-    name: str | None = None
-    country: str | None = None
-
 
 _AS_GIVEN = (
     "description", "receipt_email", "shipping", "statement_descriptor",

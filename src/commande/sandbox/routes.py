@@ -106,7 +106,7 @@ def _confirm(world: World, id_: str, given: Row) -> Row:
         raise Refusal("The amount expected differs from the Checkout Session's amount.",
                                param="expected_amount")  # fmt: skip
     means = cards.find_means(given.get("payment_method", "pm_card_visa"))
-    buyer = payments.Buyer(given.get("email") or session["customer_email"] or "stripe@example.com",
+    buyer = cards.Buyer(given.get("email") or session["customer_email"] or "stripe@example.com",
                            given.get("name"), given.get("country"))  # fmt: skip
     row = payments.confirm_session(world, id_, means, buyer, given.get("three_d_secure"))
     return listing.expand(world, row, given.get("expand", []))

@@ -168,7 +168,9 @@ def _read_phone(value: str, info: ValidationInfo) -> str:
         number = phonenumbers.parse(value, region)
     except phonenumbers.NumberParseException:
         number = None
-    if number is None or not phonenumbers.is_valid_number(number):
+    # Possible, not "valid": ranges are opened every month, and a customer is never turned away for
+    # a number that a table does not know yet.
+    if number is None or not phonenumbers.is_possible_number(number):
         refuse("invalid_phone", "Give a phone number, from abroad with + and the country code.")
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return f"{written};ext={number.extension}" if number.extension else written

@@ -56,6 +56,10 @@ class Trace:
         # Our own, never the caller's: what somebody else chose has no place in our log.
         request_id = f"r{token_hex(8)}"
         status = 499  # nginx's word for a client that left before the answer
+        method = scope["method"]
+        if method == "HEAD":
+            # Whatever can be got answers HEAD too; the server leaves the body out.
+            scope = {**scope, "method": "GET"}
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -70,11 +74,11 @@ class Trace:
             try:
                 await self._app(scope, receive, answer)
             finally:
-                _note(scope, status, perf_counter() - began)
+                _note(scope, method, status, perf_counter() - began)
 
 
-def _note(scope: Scope, status: int, seconds: float) -> None:
-    method, route = scope["method"], _template(scope)
+def _note(scope: Scope, method: str, status: int, seconds: float) -> None:
+    route = _template(scope)
     metrics.count_request(method, route, status, seconds)
     told = log.debug if route in _QUIET and status < 400 else log.info
     code = {"code": scope["commande.problem"]} if "commande.problem" in scope else {}

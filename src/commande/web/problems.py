@@ -1,5 +1,6 @@
 """Problems: the one table from what went wrong to what is answered (RFC 9457)."""
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -151,7 +152,7 @@ def refusal(
 
 def _plain(status: int) -> tuple[str, str, str]:
     phrase = HTTPStatus(status).phrase
-    return phrase.lower().replace(" ", "_"), phrase, f"{phrase}."
+    return re.sub(r"\W+", "_", phrase.lower()), phrase, f"{phrase}."
 
 
 def internal_error(scope: Any) -> Response:
