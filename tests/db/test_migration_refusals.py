@@ -4,38 +4,19 @@ import asyncio
 import os
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
-from sqlalchemy import Connection
 
-from commande.db import open_database, schema_sqlite
+from commande.db import schema_sqlite
 from commande.db.schema import VERSIONS, migrate, pending_migrations, read_chain
 from commande.errors import DatabaseBusy, SettingInvalid
 from tests.support.postgres import Postgres
 
-T = TypeVar("T")
 HEAD = read_chain((VERSIONS,))[-1]
-
-
-def run(url: str, work: Callable[[Connection], T], *, write: bool = True) -> T:
-    """One function on a database that is opened for it alone."""
-
-    async def once() -> T:
-        db = open_database(url)
-        try:
-            return await (db.transaction if write else db.read)(work)
-        finally:
-            await db.close()
-
-    return asyncio.run(once())
-
-
-# What a person reads when it cannot work.
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
-from commande.core.command import Action, AttemptState, Status, take_snapshot
+from commande.core.command import Action, AttemptState, Policy, Status, take_snapshot
 from commande.core.document import Command
 from commande.core.payment import PaymentState
 from commande.db import Database
@@ -15,6 +15,7 @@ from commande.db.attempts import Attempt, find_attempt
 from commande.db.commands import find_command, list_payments
 from commande.db.journal import Fact, read_history
 from commande.db.opening import plan_retry
+from commande.db.refunds import list_refunds
 from commande.db.settlement import Settled
 from commande.db.tables import messages
 from commande.db.upkeep import give_up_session
@@ -188,16 +189,29 @@ async def test_s04_an_unpaid_session_that_is_not_as_frozen_only_calls_a_person(
     assert await state_of(shop_db, attempt) is AttemptState.OPEN
 
 
-async def test_c28_a_second_paid_session_is_recorded_and_shown(shop_db: Database) -> None:
+@pytest.mark.parametrize("given_back", [True, False])
+async def test_c28_a_second_paid_session_is_recorded_and_given_back_or_shown(
+    shop_db: Database, given_back: bool
+) -> None:
+    policy = Policy(refund_duplicates=given_back)
     first = await opened_in(shop_db)
     second = await second_session(shop_db, first)
     await shop_db.transaction(tell, says(second), later(minutes=3))
     for minutes in (4, 5):
-        settled = await shop_db.transaction(tell, says(first), later(minutes=minutes))
+        moment = later(minutes=minutes)
+        settled = await shop_db.transaction(tell, says(first), moment, policy=policy)
         assert settled.action is Action.DUPLICATE
     command = await command_of(shop_db, first)
     assert command.paid_session_id == second.stripe_session_id
-    assert (command.attention, command.updated_at) == ("paid_twice", later(minutes=4))
+    promised = await shop_db.read(list_refunds, first.command_id)
+    if given_back:
+        assert [(r.stripe_session_id, r.amount_minor, r.origin) for r in promised] == [
+            (first.stripe_session_id, 3899, "duplicate")
+        ]
+        assert (command.attention, command.updated_at) == (None, later(minutes=3))
+    else:
+        assert promised == []
+        assert (command.attention, command.updated_at) == ("paid_twice", later(minutes=4))
     assert await outcomes(shop_db, first) == ["applied", "duplicate"]
     assert await letters(shop_db) == ["paid"]
     assert (await kinds(shop_db, first))["paid_twice"] == 1

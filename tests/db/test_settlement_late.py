@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import Connection, select, text
 
-from commande.core.command import Action, AttemptState, Status, take_snapshot
+from commande.core.command import Action, AttemptState, Policy, Status, take_snapshot
 from commande.core.document import Command
 from commande.core.payment import PaymentState
 from commande.db import Database
@@ -16,6 +16,7 @@ from commande.db.commands import find_command, list_payments
 from commande.db.inbox import StoredEvent, store_event
 from commande.db.journal import Fact, read_history
 from commande.db.opening import plan_retry
+from commande.db.refunds import list_refunds
 from commande.db.settlement import Settled, find_pair, read_return
 from commande.db.sql import NothingChanged
 from commande.db.tables import events, messages, products
@@ -103,6 +104,17 @@ async def test_c25_late_money_finds_its_tombstone(shop_db: Database) -> None:
     before = await shop_db.read(content_of)
     await shop_db.transaction(tell, says(attempt), later(days=3))
     assert await shop_db.read(content_of) == before
+
+
+async def test_c25_late_money_that_the_shop_does_not_keep_goes_back(shop_db: Database) -> None:
+    attempt = await buried(shop_db)
+    policy = Policy(keep_late=False)
+    for days in (2, 3):
+        settled = await shop_db.transaction(tell, says(attempt), later(days=days), policy=policy)
+        assert settled.command.status is Status.EXPIRED
+    assert await outcomes(shop_db, attempt) == ["late"]
+    (promised,) = await shop_db.read(list_refunds, attempt.command_id)
+    assert (promised.amount_minor, promised.origin, promised.state) == (3899, "late", "creating")
 
 
 async def test_c25_late_money_on_its_way_is_asked_about_again(shop_db: Database) -> None:

@@ -22,8 +22,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from commande.core.product import Price, Product
 from commande.core.document import Command
+from commande.core.product import Price, Product
 from commande.db import open_database
 from commande.db.catalogue import upsert_products
 from commande.db.commands import list_commands

@@ -1,5 +1,6 @@
 """The page of an interrupted payment: reading changes nothing, the token opens everything."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from commande.core.command import Status
@@ -74,8 +75,6 @@ def test_s10_a_price_that_changed_is_shown_and_must_be_accepted(street: Street) 
 
 
 def test_a_product_that_left_the_catalogue_is_told(street: Street) -> None:
-    from dataclasses import replace
-
     visitor = street.visitor()
     _, page = interrupt(street, visitor)
     street.read(upsert_products, [replace(BOUQUET, active=False)], datetime.now(UTC))

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from commande.core.command import Status
 from commande.core.document import Command
+from commande.db.commands import change_command
 from tests.pages.street import CAMILLE, Page, Street, Visitor
 from tests.support.schema import content_of
 
@@ -89,14 +91,13 @@ def test_s21_the_address_without_its_token_still_opens_for_this_browser_only(
     street: Street,
 ) -> None:
     visitor = street.visitor()
-    back, page = arrive(street, visitor)
+    _back, page = arrive(street, visitor)
     shown = confirm(visitor, page)
     address = re.search(r'data-address="([^"]+)"', shown.body)
     assert address is not None
     assert "token" not in address[1] and "session_id" not in address[1]
     assert visitor.get(address[1]).title == shown.title
     assert street.visitor().get(address[1]).status == 404
-    assert "token" not in shown.body.split("other")[0] or "hreflang" in shown.body
 
 
 def test_the_link_of_the_mail_opens_the_command_without_a_session(street: Street) -> None:
@@ -112,7 +113,7 @@ def test_the_link_of_the_mail_opens_the_command_without_a_session(street: Street
 
 def test_s20_whatever_opens_nothing_gives_the_same_page_to_the_byte(street: Street) -> None:
     visitor = street.visitor()
-    back, page = arrive(street, visitor)
+    _back, page = arrive(street, visitor)
     confirm(visitor, page)
     command_id = newest(street).id
     other = f"{int(command_id, 16) - 1:024x}"
@@ -133,14 +134,14 @@ def test_s20_whatever_opens_nothing_gives_the_same_page_to_the_byte(street: Stre
 
 def test_s20_a_foreign_pair_opens_nothing_and_costs_no_call(street: Street) -> None:
     mine, theirs = street.visitor(), street.visitor()
-    back, page = arrive(street, mine)
+    _back, page = arrive(street, mine)
     other, _ = arrive(street, theirs)
     fields = page.form("/commande/terminee")
     foreign = dict(pair.split("=") for pair in urlsplit(other).query.split("&"))
     asked = len(street.engine.requests)
     for changes in (
         {"session_id": foreign["session_id"]}, {"command_id": foreign["command_id"]},
-        {"session_id": "cs_test_unknown"}, {"session_id": ""}, {"command_id": "x"},
+        {"session_id": "cs_test_unknown"}, {"session_id": ""}, {"session_id": "cs\0é"}, {"command_id": "x"},
     ):  # fmt: skip
         answer = street.visitor().post("/commande/terminee", fields | {"token": ""} | changes)
         assert answer.status == 404
@@ -161,7 +162,7 @@ def test_s21_the_pair_alone_shows_everything_for_a_day_and_then_hides_the_person
     assert not any(word in first.body for word in HIDDEN)
     shown = confirm(stranger, first)
     assert shown.title == "Merci Camille, c’est payé"
-    assert "data-address=\"\"" in shown.body  # nothing that would open it again later
+    assert 'data-address=""' in shown.body  # nothing that would open it again later
     street.clock.ahead += timedelta(hours=25)
     try:
         late = confirm(street.visitor(), first)
@@ -187,14 +188,12 @@ def test_a_delayed_payment_is_explained_and_never_shown_as_an_error(street: Stre
 
 def test_a_return_without_a_payment_leads_back_to_it(street: Street) -> None:
     visitor = street.visitor()
-    visitor.order()
+    session = re.search(r"cs_test_\w+", visitor.order().headers["location"])
+    assert session is not None
     command = newest(street)
-    token = street.shop.seal.token(command.id)
-    session = street.engine.dashboard.status()["sessions"]
-    address = f"/commande/terminee?command_id={command.id}&token={token}&session_id="
-    opened = re.search(r"cs_test_\w+", visitor.order().headers["location"])
-    assert opened is not None and session
-    page = confirm(visitor, visitor.get(address + opened[0]))
+    query = f"command_id={command.id}&token={street.shop.seal.token(command.id)}"
+    waiting = visitor.get(f"/commande/terminee?session_id={session[0]}&{query}")
+    page = confirm(visitor, waiting)
     assert page.title == "Le paiement n’est pas fait"
     onward = visitor.post("/commande/annulee", page.form("/commande/annulee"), follow=False)
     assert onward.status == 303 and "/sandbox/c/pay/" in onward.headers["location"]
@@ -218,16 +217,8 @@ def test_a_refund_is_told_on_the_same_page(street: Street) -> None:
     back, waiting = arrive(street, visitor)
     confirm(visitor, waiting)
     command = newest(street)
-    assert command.paid_session_id is not None
-
-    def give_back(conn: object) -> None:
-        from commande.db.commands import change_command, lock_command
-
-        found = lock_command(conn, command.id)  # type: ignore[arg-type]
-        assert found is not None
-        change_command(conn, found, datetime.now(UTC), status="refunded", refunded_minor=2999)  # type: ignore[arg-type]
-
-    street.read(give_back)
+    changes = {"status": Status.REFUNDED, "refunded_minor": 2999}
+    street.read(change_command, command, datetime.now(UTC), **changes)
     page = visitor.get(query_of(back, "command_id", "token"))
     assert page.title == "Votre commande est remboursée"
     assert "Remboursée" in page.text
@@ -235,7 +226,7 @@ def test_a_refund_is_told_on_the_same_page(street: Street) -> None:
 
 def test_s26_a_name_is_shown_as_it_was_written(street: Street) -> None:
     visitor = street.visitor()
-    name = "<b>Zoé</b> & \"Cie\""
+    name = '<b>Zoé</b> & "Cie"'
     back = street.pay(visitor.order(firstName=name))
     page = confirm(visitor, visitor.get(back))
     assert page.title == f"Merci {name}, c’est payé"

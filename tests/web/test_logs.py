@@ -47,8 +47,10 @@ def test_what_gives_itself_away_is_hidden(stream: io.StringIO) -> None:
 
 
 def test_what_is_no_secret_is_told(stream: io.StringIO) -> None:
-    for text in ("evt_1a2B3c", "6744f3a09b1c2d3e4f506172", "2026-11-23T07:00:23.123456Z",
-                 "/api/checkout/commands/{command_id}", "127.0.0.1:8000", "re: 59.98 EUR"):  # fmt: skip
+    for text in (
+        "evt_1a2B3c", "6744f3a09b1c2d3e4f506172", "2026-11-23T07:00:23.123456Z",
+        "/api/checkout/commands/{command_id}", "127.0.0.1:8000", "re: 59.98 EUR",
+    ):  # fmt: skip
         structlog.get_logger().info("fact", value=text, count=1234567890123456)
         assert lines(stream)[-1]["value"] == text
     assert lines(stream)[-1]["count"] == 1234567890123456
@@ -88,9 +90,12 @@ def test_a_traceback_tells_where_and_what_but_no_value(stream: io.StringIO) -> N
 
 
 def test_our_own_words_and_those_of_the_program_are_told(stream: io.StringIO) -> None:
-    for error in (StripeUnavailable("Stripe did not answer in time."), AttributeError("no attr"),
-                  ConnectionRefusedError(111, "Connection refused"),
-                  ExceptionGroup("all", [ValueError("Canarina"), TypeError("not callable")])):  # fmt: skip
+    for error in (
+        StripeUnavailable("Stripe did not answer in time."),
+        AttributeError("no attr"),
+        ConnectionRefusedError(111, "Connection refused"),
+        ExceptionGroup("all", [ValueError("Canarina"), TypeError("not callable")]),
+    ):
         structlog.get_logger().error("failed", exc_info=error)
     told = stream.getvalue()
     for words in ("Stripe did not answer in time.", "no attr", "Connection refused",

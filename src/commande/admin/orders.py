@@ -46,7 +46,7 @@ async def show_orders(shop: Shop, gate: Gate, visit: Visit) -> Response:
     query = visit.request.query_params
     tab = query.get("state", "all")
     tab = tab if tab in TABS else "all"
-    search = query.get("q", "").strip()[:100]
+    search = query.get("q", "").replace("\0", "").strip()[:100]
     number = query.get("page", "1")
     page = max(1, int(number)) if number.isascii() and number.isdigit() and len(number) < 6 else 1
     found = await shop.db.read(

@@ -31,14 +31,24 @@ async def _send(shop: Shop, message: Message) -> None:
     if not shop.mail.enabled or command is None or command.customer is None:
         await shop.db.transaction(finish_message, message, "skipped", shop.clock.now())
         return
-    letter = render_letter(message.kind, command, shop.settings, _links(shop, command), message.key)
     try:
+        links = _links(shop, command)
+        letter = render_letter(message.kind, command, shop.settings, links, message.key)
         await shop.mail.send(letter)
-    except MailUnavailable as error:
-        log.warning("mail_delayed", kind=message.kind, command=command.id, reason=error.code)
-        await shop.db.transaction(delay_message, message, error.code, shop.clock.now())
+    except Exception as error:  # noqa: BLE001 – one letter that cannot be made must not stop others
+        await _delay(shop, message, error)
         return
     await shop.db.transaction(finish_message, message, "sent", shop.clock.now())
+
+
+async def _delay(shop: Shop, message: Message, error: Exception) -> None:
+    """Keep the letter for a later try; a mail server that is down is expected, the rest is not."""
+    known = isinstance(error, MailUnavailable)
+    reason = error.code if isinstance(error, MailUnavailable) else type(error).__name__
+    level = log.warning if known else log.error
+    level("mail_delayed", kind=message.kind, command=message.command_id, reason=reason,
+          exc_info=None if known else error)  # fmt: skip
+    await shop.db.transaction(delay_message, message, reason, shop.clock.now())
 
 
 def _links(shop: Shop, command: Command) -> Links:

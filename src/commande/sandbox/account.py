@@ -36,7 +36,7 @@ class Account:
         self.lock = threading.RLock()  # a test looks in from its own thread
         self.api_key = api_key
         kept = FileState(state) if state is not None else State()
-        started = {"starts": 0, "offset": 0.0, "setback": 60.0}
+        started: Row = {"starts": 0, "offset": 0.0, "setback": 60.0}
         started |= kept.get("settings", "settings") or {}
         settings = Settings(tax_rounding=tax_rounding)
         faults = Faults()

@@ -47,9 +47,11 @@ class Shopper:
         self.rng = world.profile.rng(f"customer-{number}")
         self.order = _order(self.rng, number, world.scheduler.now)
         self.command: tuple[str, str] | None = None
-        """Id and token, once an answer named them."""
+        """Id and token, once an answer named them; of the newest command, if there are two."""
         self.addresses: list[str] = []
         """Every payment page that was ever shown."""
+        self.commands: dict[str, str] = {}
+        """Payment page: the command it was for."""
 
     async def live(self) -> None:
         """The customer's whole story."""
@@ -101,7 +103,10 @@ class Shopper:
     def _learn(self, reply: Reply) -> None:
         if isinstance(reply.value, Opened) and not reply.lost:
             self.command = (reply.value.command_id, reply.value.token)
+            if self.commands and reply.value.command_id not in self.commands.values():
+                self.world.outcomes["ordered twice"] += 1
             self.addresses.append(reply.value.url)
+            self.commands[reply.value.url] = reply.value.command_id
         elif isinstance(reply.error, OpeningDelayed) and not reply.lost:
             self.command = (reply.error.command_id, reply.error.token)
 
@@ -146,31 +151,31 @@ class Shopper:
 
     async def come_back(self, address: str | None = None) -> Command | None:
         """Stripe sends the browser to the success page, which confirms."""
-        session = (address or self.addresses[-1]).rsplit("/", 1)[-1]
+        address = address or self.addresses[-1]
+        session = address.rsplit("/", 1)[-1]
         for _ in range(self.rng.randint(1, 4)):
-            reply = self.confirm(session)
+            reply = self.confirm(address)
             await wait_for(reply)
             if isinstance(reply.value, tuple) and not reply.lost:
-                self._check(reply.value[0], session)
+                self._check(reply.value[0])
                 return reply.value[0]
             if isinstance(reply.error, (CommandNotFound, SessionMismatch)) and not reply.lost:
                 self.world.watch.cry("I11", f"a customer's own pair was refused: {reply.error}",
-                                     self.command and self.command[0])  # fmt: skip
+                                     self.commands[address])  # fmt: skip
                 return None
             await pause(self.rng.choice((0.3, 2.0, 30.0)))
         return None
 
-    def confirm(self, session: str) -> Reply:
-        """Ask the shop to confirm a session for this customer's command."""
-        assert self.command is not None  # noqa: S101 – an address came with it
-        command_id = self.command[0]
+    def confirm(self, address: str) -> Reply:
+        """Ask the shop to confirm the session behind a payment page."""
+        command_id, session = self.commands[address], address.rsplit("/", 1)[-1]
         return self.world.call(
             "confirm", lambda shop: confirm_payment(shop, session, command_id), self.rng, 13.0
         )
 
-    def _check(self, command: Command, session: str) -> None:
-        truth = self.world.watch.truth(session)
-        if command.paid and truth["payment_status"] != "paid" and len(self.addresses) == 1:
+    def _check(self, command: Command) -> None:
+        truth = self.world.watch.truth(command.paid_session_id)
+        if command.paid and truth.get("payment_status") != "paid":
             self.world.watch.cry("I2", "a customer was told “paid” and Stripe says no", command.id)
         if not command.paid and command.status is not Status.PROCESSING:
             self.world.watch.cry("I2", "confirm answered without a payment", command.id)
@@ -186,16 +191,19 @@ async def _pays_twice(me: Shopper) -> None:
     """Pays, comes back in two windows at once, and later opens the page again."""
     if not me.pay():
         return
-    session = me.addresses[-1].rsplit("/", 1)[-1]
+    address = me.addresses[-1]
     await pause(me.rng.random() * 2)
-    for reply in [me.confirm(session), me.confirm(session), me.confirm(session)]:
+    for reply in [me.confirm(address), me.confirm(address), me.confirm(address)]:
         await wait_for(reply)
     me.world.reach("C14")
     await pause(me.rng.choice((1.0, 60.0, 30 * _HOUR)))
-    await me.come_back()
+    await me.come_back(address)
     await me.retry()
-    if len(me.addresses) > 1 and me.pay():
-        me.world.watch.cry("I4", "a customer could pay twice", me.command and me.command[0])
+    again = me.addresses[-1]
+    if again != address and me.pay():
+        if me.commands[again] == me.commands[address]:
+            me.world.watch.cry("I4", "a customer could pay twice", me.commands[again])
+        me.world.reach("C11")
 
 
 async def _declined(me: Shopper) -> None:
@@ -238,8 +246,10 @@ async def _two_tabs(me: Shopper) -> None:
             await wait_for(reply)
         me._learn(reply)
     paid = [address for address in dict.fromkeys(me.addresses) if me.pay(address=address)]
+    if len({me.commands[address] for address in paid}) < len(paid):
+        me.world.watch.cry("I4", "two tabs paid one command twice", me.commands[paid[0]])
     if len(paid) > 1:
-        me.world.watch.cry("I4", "two tabs paid one command twice", me.command[0])
+        me.world.reach("C11")
     for address in paid:
         await me.come_back(address)
 
@@ -250,7 +260,7 @@ async def _direct_debit(me: Shopper) -> None:
         return
     if me.rng.random() < 0.7:
         await pause(1.0)
-        reply = me.confirm(me.addresses[-1].rsplit("/", 1)[-1])
+        reply = me.confirm(me.addresses[-1])
         await wait_for(reply)
         if isinstance(reply.error, PaymentNotCompleted):
             me.world.outcomes["debit failed at once"] += 1

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -24,6 +25,7 @@ _REQUESTS: Final = (CheckoutRequest, ConfirmRequest, RetryRequest)
 _REF: Final = "#/components/schemas/{model}"
 # Every route that takes a body may refuse it for these.
 _BODY: Final = (413, 415)
+_NULL: Final = "\0null"
 
 _DELAYED: Final = OpeningDelayed(
     errors.StripeUnavailable("Stripe did not answer in time."),
@@ -46,8 +48,25 @@ _SILENT: Final = errors.StripeUnavailable("Stripe did not answer in time.")
 _CLOSED: Final = errors.CommandExpired("This command was closed. Please order again.")
 
 
+def _veiled(value: object) -> object:
+    """An example whose nulls survive: FastAPI leaves everything out that is None."""
+    if isinstance(value, dict):
+        return {key: _veiled(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_veiled(each) for each in value]
+    return _NULL if value is None else value
+
+
+def _unveiled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unveiled(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_unveiled(each) for each in value]
+    return None if value == _NULL else value
+
+
 def _good(model: type[BaseModel], example: object, what: str) -> dict[str, Any]:
-    content = {"application/json": {"example": example}}
+    content = {"application/json": {"example": _veiled(example)}}
     return {"model": model, "description": what, "content": content}
 
 
@@ -196,17 +215,13 @@ READINESS: Final = _route(
     },
     "Operations",
 )
+_FIGURES: Final = {"text/plain": {"example": examples.METRICS}}
 METRICS: Final = _route(
     "metrics",
     "Figures for Prometheus",
-    {
-        200: {
-            "description": "Text format.",
-            "content": {"text/plain": {"example": examples.METRICS}},
-        }
-    },
+    {200: {"description": "Prometheus text format.", "content": _FIGURES}},
     "Operations",
-)
+) | {"response_class": PlainTextResponse}
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -229,4 +244,5 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(made["$defs"])
     document["components"]["schemas"] = dict(sorted(schemas.items()))
-    return document
+    described: dict[str, Any] = _unveiled(document)
+    return described

@@ -3,6 +3,7 @@
 The page is rendered here, so that it needs neither a script nor somebody else's server.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -11,9 +12,11 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from commande.web.openapi import describe
 
+_TICKS: Final = re.compile(r"`([^`]+)`")
 _HERE: Final = Path(__file__).parent
 # The page has one stylesheet of ours and nothing else.
 _POLICY: Final = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -57,7 +60,13 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["pretty"] = _pretty
+    environment.filters["code"] = _code
     return environment.get_template("reference.html")
+
+
+def _code(text: str) -> Markup:
+    """Words between backticks as code."""
+    return Markup(_TICKS.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def _pretty(example: object) -> str:
@@ -107,7 +116,9 @@ def _kind(schema: dict[str, Any]) -> str:
         return " or ".join(str(_WORDS.get(each, each)) for each in kind)
     if kind == "array":
         return f"list of {_kind(schema.get('items', {}))}"
-    return str(schema.get("format") or _WORDS.get(kind, kind))
+    words = str(schema.get("format") or _WORDS.get(kind, kind))
+    least, most = schema.get("minLength"), schema.get("maxLength")
+    return f"{words} of {least}–{most} characters" if least and most else words
 
 
 _WORDS: Final = {"string": "text", "integer": "whole number"}

@@ -5,8 +5,9 @@ A GET only reads. What Stripe says is asked for by a form that the page's script
 JavaScript one press of a button does the same.
 """
 
+import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -32,7 +33,8 @@ from commande.web.pages.basket import count_pieces, keep_basket
 from commande.web.pages.front import front_context
 from commande.web.running import run_to_end
 
-TEMPLATE = "finished.html"
+TEMPLATE: Final = "finished.html"
+_SESSION: Final = re.compile(r"\w{1,255}", re.ASCII)
 
 
 async def show_finished(shop: Shop, visit: Visit) -> Response:
@@ -41,7 +43,7 @@ async def show_finished(shop: Shop, visit: Visit) -> Response:
     Straight from Stripe (``session_id``) and not settled yet, the page asks Stripe through its
     form; a pair without a token gets that form too, and the answer decides.
     """
-    session_id = given(visit, None, "session_id")
+    session_id = _pair(visit, None)["session_id"]
     command_id = given(visit, None, "command_id")
     dossier = await admit(shop, visit)
     if dossier is None:
@@ -95,8 +97,9 @@ def _masked(command: Command) -> Command:
 
 
 def _pair(visit: Visit, form: Form | None) -> dict[str, str]:
-    names = ("session_id", "command_id", "token")
-    return {name: given(visit, form, name)[:500] for name in names}
+    """What Stripe's redirect carries; a text that cannot be one of its ids is none."""
+    pair = {name: given(visit, form, name)[:255] for name in ("session_id", "command_id", "token")}
+    return pair if _SESSION.fullmatch(pair["session_id"]) else pair | {"session_id": ""}
 
 
 async def print_unknown(shop: Shop, visit: Visit) -> Response:
