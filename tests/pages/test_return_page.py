@@ -141,7 +141,8 @@ def test_s20_a_foreign_pair_opens_nothing_and_costs_no_call(street: Street) -> N
     asked = len(street.engine.requests)
     for changes in (
         {"session_id": foreign["session_id"]}, {"command_id": foreign["command_id"]},
-        {"session_id": "cs_test_unknown"}, {"session_id": ""}, {"session_id": "cs\0é"}, {"command_id": "x"},
+        {"session_id": "cs_test_unknown"}, {"session_id": ""}, {"session_id": "cs\0é"},
+        {"command_id": "x"},
     ):  # fmt: skip
         answer = street.visitor().post("/commande/terminee", fields | {"token": ""} | changes)
         assert answer.status == 404

@@ -5,24 +5,20 @@ import os
 import signal
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Concatenate, ParamSpec, TypeVar
-
-from sqlalchemy import Connection
+from typing import Any
 
 from commande.admin import DemoStatus
 from commande.core.cart import CartLine
 from commande.core.customer import Customer
 from commande.core.order import Order
 from commande.db import Database
+from commande.db.connection import P, R, TransactionFunction
 from commande.db.inbox import store_event
 from commande.db.settlement import apply_report
 from commande.flows.checkout import open_checkout
 from commande.sandbox import Engine
 from commande.shop import Shop
 from commande.worker import Worker
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 BOUQUET = "507f1f77bcf86cd799439011"
 CAMILLE = Customer(
@@ -44,7 +40,7 @@ class MortalDatabase:
         return self._database.dialect
 
     async def transaction(
-        self, fn: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+        self, fn: TransactionFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run the function; if doomed and it writes a payment, die before its commit."""
         if self.doomed and fn in (apply_report, store_event):
@@ -52,7 +48,7 @@ class MortalDatabase:
         return await self._database.transaction(fn, *args, **kwargs)
 
     async def read(
-        self, fn: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+        self, fn: TransactionFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run the function on one snapshot."""
         return await self._database.read(fn, *args, **kwargs)
@@ -63,7 +59,7 @@ class MortalDatabase:
 
 
 def _die_after(
-    conn: Connection, fn: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]
+    conn: Any, fn: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
     """Everything is written, nothing is committed: the worst moment there is."""
     fn(conn, *args, **kwargs)

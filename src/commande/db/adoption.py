@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -34,7 +35,8 @@ def adopt_session(
     attempt = find_attempt(conn, found.id)
     if attempt is None or attempt.stripe_session_id not in (None, session_id):
         return False
-    values = {"stripe_session_id": session_id, "url": report.url, "opening_until": None}
+    values: dict[str, Any] = {"stripe_session_id": session_id, "url": report.url}
+    values["opening_until"] = None
     if attempt.state is AttemptState.CREATING:
         values["state"] = AttemptState.OPEN
         values["opened_at"] = now

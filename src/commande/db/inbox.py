@@ -95,15 +95,22 @@ def events_due(conn: Connection, now: datetime) -> bool:
     return conn.execute(select(events.c.stripe_event_id).where(due).limit(1)).first() is not None
 
 
+def _event(row: Any) -> StoredEvent:
+    return StoredEvent(*row)
+
+
 def claim_events(
     conn: Connection, now: datetime, limit: int = CLAIMED, *, all_pending: bool = False
 ) -> list[StoredEvent]:
-    """Take due events for a minute, oldest first; two workers never hold the same one."""
+    """Take due events for a minute, oldest first; two workers never hold the same one.
+
+    ``all_pending`` takes what waits or is held too: handling twice changes nothing.
+    """
     query = select(*_COLUMNS).where(events.c.state == "pending")
     if not all_pending:
         query = query.where(events.c.next_at <= now)
     query = query.order_by(events.c.next_at).limit(limit).with_for_update(skip_locked=True)
-    claimed = [StoredEvent(*row) for row in conn.execute(query)]
+    claimed = [_event(row) for row in conn.execute(query)]
     if claimed:
         match = events.c.stripe_event_id.in_([event.id for event in claimed])
         values = {"next_at": now + LEASE, "tries": events.c.tries + 1}

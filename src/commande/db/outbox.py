@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import Connection, func, select, update
 
 from commande.core.letter import Kind
+from commande.db.commands import change_command, lock_command
 from commande.db.journal import record
 from commande.db.sql import insert_once
 from commande.db.tables import messages
@@ -92,6 +93,9 @@ def delay_message(conn: Connection, message: Message, error: str, now: datetime)
     if conn.execute(update(messages).where(match).values(values)).rowcount and dead:
         record(conn, message.command_id, now, "mail_failed", "worker", once=message.key,
                letter=message.kind)  # fmt: skip
+        command = lock_command(conn, message.command_id)
+        if command is not None and command.attention is None:
+            change_command(conn, command, now, attention="mail_failed")
 
 
 def count_messages(conn: Connection) -> dict[str, int]:

@@ -54,10 +54,14 @@ _COLUMNS: Final = (
 _JOINED: Final = refunds.join(payments, payments.c.stripe_session_id == refunds.c.stripe_session_id)
 
 
+def _refund(row: Any) -> Refund:
+    return Refund(*row)
+
+
 def list_refunds(conn: Connection, command_id: str) -> list[Refund]:
     """The command's refunds, oldest first."""
     query = select(*_COLUMNS).select_from(_JOINED).where(refunds.c.command_id == command_id)
-    return [Refund(*row) for row in conn.execute(query.order_by(refunds.c.created_at))]
+    return [_refund(row) for row in conn.execute(query.order_by(refunds.c.created_at))]
 
 
 def begin_refund(
@@ -147,7 +151,7 @@ def claim_refunds(conn: Connection, now: datetime, limit: int = 20) -> list[Refu
     values = {"next_at": now + LEASE, "tries": refunds.c.tries + 1}
     conn.execute(update(refunds).where(match).values(values))
     return [
-        Refund(*row) for row in conn.execute(select(*_COLUMNS).select_from(_JOINED).where(match))
+        _refund(row) for row in conn.execute(select(*_COLUMNS).select_from(_JOINED).where(match))
     ]
 
 
@@ -211,6 +215,10 @@ def _write_refund(
         "updated_at": now,
     }
     if known is None:
+        if state in GIVEN_BACK and report.amount_minor > _left(conn, session_id):
+            # A promise of ours that Stripe has not heard yet fills the payment. Stripe will refuse
+            # it, and then this one fits: the event that brought it waits.
+            raise RefundRefused("A refund of ours is under way; Stripe's own waits for it.")
         row = values | {
             "key": f"stripe:{report.refund_id}",
             "stripe_session_id": session_id,
@@ -246,7 +254,7 @@ def _flag_failure(
 def _find(conn: Connection, key: str) -> Refund | None:
     query = select(*_COLUMNS).select_from(_JOINED).where(refunds.c.key == key)
     row = conn.execute(query).first()
-    return Refund(*row) if row else None
+    return _refund(row) if row else None
 
 
 def _promised(conn: Connection, session_id: str) -> int:
@@ -255,3 +263,10 @@ def _promised(conn: Connection, session_id: str) -> int:
         select(func.coalesce(func.sum(refunds.c.amount_minor), 0)).where(match)
     ).scalar_one()
     return int(total)
+
+
+def _left(conn: Connection, session_id: str) -> int:
+    """What of a payment is not promised yet."""
+    match = payments.c.stripe_session_id == session_id
+    paid: int = conn.execute(select(payments.c.amount_minor).where(match)).scalar_one()
+    return paid - _promised(conn, session_id)

@@ -19,16 +19,16 @@ from commande.core.command import (
 )
 from commande.core.document import Command
 from commande.core.payment import PaymentReport
-from commande.db.attempts import Attempt, change_attempt, close_attempt, find_by_session
+from commande.db.attempts import Attempt, change_attempt, close_attempt
 from commande.db.catalogue import read_products
-from commande.db.commands import change_command, find_command, lock_command
+from commande.db.commands import change_command, find_command
 from commande.db.inbox import finish_event, wake_money_events
-from commande.db.journal import has_fact, record
+from commande.db.journal import record
 from commande.db.outbox import hold_message, post_message
+from commande.db.pairs import Pair, lock_pair
 from commande.db.refunds import queue_refund
 from commande.db.sql import NothingChanged, change_one, insert_once
 from commande.db.tables import attempts, payments
-from commande.errors import CommandNotFound, SessionInvalid
 
 RESTORE: Final = "restore"
 """The source of what is settled after a backup was restored."""
@@ -40,45 +40,6 @@ class Settled:
 
     action: Action
     command: Command
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A session of ours with its command."""
-
-    command: Command
-    attempt: Attempt
-
-
-def find_pair(conn: Connection, session_id: str) -> Pair | None:
-    """Our attempt behind a session, and its command; None when the session is not ours."""
-    attempt = find_by_session(conn, session_id)
-    if attempt is None:
-        return None
-    command = find_command(conn, attempt.command_id)
-    return Pair(command, attempt) if command else None
-
-
-@dataclass(frozen=True, slots=True)
-class Return:
-    """What we hold of a (session, command) pair that a customer comes back with."""
-
-    command: Command | None
-    pair: Pair | None
-    noted: bool
-    """Whether the history already says that the customer came back after the payment."""
-
-
-def read_return(conn: Connection, session_id: str, command_id: str) -> Return:
-    """Both ids looked up independently: binding them is the caller's duty."""
-    pair = find_pair(conn, session_id)
-    if pair is not None and pair.command.id == command_id:
-        command: Command | None = pair.command
-    else:
-        command = find_command(conn, command_id)
-    # Settled by the return itself counts as noted: the line "paid" says it.
-    noted = has_fact(conn, command_id, "confirmed", session_id)
-    return Return(command, pair, noted)
 
 
 def apply_report(
@@ -96,7 +57,7 @@ def apply_report(
     ``event_id`` is marked handled in the same transaction. Raises SessionInvalid when the session
     is not in our attempts, NothingChanged when a row was not as read (the caller re-reads).
     """
-    pair = _lock_pair(conn, report.session_id)
+    pair = lock_pair(conn, report.session_id)
     command, attempt = pair.command, pair.attempt
     decision = _judge(conn, pair, report, policy)
     case = _Case(command, attempt, report, decision, source, now, as_of, policy)
@@ -146,20 +107,6 @@ class _Case:
             conn, self.command.id, self.now, kind, self.source,
             once=session, session=session, **detail,
         )  # fmt: skip
-
-
-def _lock_pair(conn: Connection, session_id: str) -> Pair:
-    """Lock in the house's order: command, then attempt."""
-    found = find_by_session(conn, session_id)
-    if found is None:
-        raise SessionInvalid("This is no session of ours.")
-    command = lock_command(conn, found.command_id)
-    if command is None:
-        raise CommandNotFound("There is no such command.")
-    attempt = find_by_session(conn, session_id)
-    if attempt is None:
-        raise NothingChanged("the attempt lost its session")
-    return Pair(command, attempt)
 
 
 def _apply(conn: Connection, case: _Case) -> None:

@@ -16,7 +16,7 @@ from commande.db.inbox import (
     ignore_unless_ours,
     store_event,
 )
-from commande.db.settlement import find_pair
+from commande.db.pairs import find_pair
 from commande.errors import CommandeError, EventForeign
 from commande.flows.recovery import find_owner
 from commande.flows.refunds import read_refunds

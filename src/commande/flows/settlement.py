@@ -7,7 +7,8 @@ from commande.core.command import SETTLED, Action, AttemptState, Status
 from commande.core.document import Command
 from commande.core.payment import PaymentReport
 from commande.db.journal import record
-from commande.db.settlement import Pair, Return, Settled, apply_report, find_pair, read_return
+from commande.db.pairs import Pair, Return, find_pair, read_return
+from commande.db.settlement import Settled, apply_report
 from commande.db.sql import NothingChanged
 from commande.errors import (
     CommandNotFound,

@@ -13,8 +13,9 @@ from commande.db.opening import abandon_opening, claim_opening
 from commande.errors import (
     CommandeError,
     CommandExpired,
+    InputInvalid,
+    QuoteMismatch,
     StripeObjectMissing,
-    StripeRefused,
     StripeUnavailable,
 )
 from commande.flows.checkout import make_ticket, reach_open
@@ -132,7 +133,8 @@ async def expire_command(shop: Shop, command_id: str, source: str) -> Status:
     for attempt in await shop.db.read(upkeep.live_attempts, command_id):
         try:
             await _end_attempt(shop, attempt, source)
-        except (StripeUnavailable, StripeRefused):
+        except CommandeError:
+            # Whatever is the matter with one: burying looks again, and the others wait for nobody.
             continue
     return await shop.db.transaction(upkeep.bury_command, command_id, source, shop.clock.now())
 
@@ -157,8 +159,9 @@ async def _recover_session(shop: Shop, attempt: Attempt) -> str | None:
         if found.mine and await _reach_session(shop, found.attempt) is not None:
             return None
         return (await reach_open(shop, found)).attempt.stripe_session_id
-    except CommandExpired:
-        # Stripe refused the attempt for good; it is closed, and the fence allows no new one.
+    except (CommandExpired, InputInvalid, QuoteMismatch):
+        # Refused for good, by Stripe or by us; it is closed, and the fence allows no new one. The
+        # commands after this one must not wait for its sake.
         return None
 
 

@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from commande.stripe_gateway.reports import REFUND_KEY
+
 if TYPE_CHECKING:
     from commande.simulation.world import World
 
@@ -28,6 +30,7 @@ class Audit:
         """Check everything; violations go to the watch."""
         self._money()
         self._books()
+        self._refunds()
         self._rest()
         self._letters()
 
@@ -76,6 +79,25 @@ class Audit:
             expected = _status(charge)
             if status != expected:
                 self.watch.cry("I8", f"the status is {status}, should be {expected}", command)
+
+    def _refunds(self) -> None:
+        """I8: each refund of ours was made once, and all together never exceed the payment."""
+        given: Counter[str] = Counter()
+        keys: Counter[str] = Counter()
+        for refund in self.world.engine.state.rows["refund"].values():
+            if refund["status"] not in ("failed", "canceled"):
+                given[refund["charge"]] += refund["amount"]
+            if REFUND_KEY in refund["metadata"]:
+                keys[refund["metadata"][REFUND_KEY]] += 1
+        for charge, amount in given.items():
+            if amount > self.world.engine.state.rows["charge"][charge]["amount"]:
+                self.watch.cry("I8", "more was given back than was paid")
+        for times in keys.values():
+            if times > 1:
+                self.watch.cry("I8", f"one refund was given {times} times")
+        query = "SELECT key, state FROM refunds WHERE state = 'creating'"
+        for key, state in self.world.driver.execute(query):
+            self.watch.cry("I12", f"the refund {key} stayed {state}")
 
     def _rest(self) -> None:
         """I12: nothing is left half done."""

@@ -52,6 +52,8 @@ class Shopper:
         """Every payment page that was ever shown."""
         self.commands: dict[str, str] = {}
         """Payment page: the command it was for."""
+        self.key: str | None = None
+        """The Idempotency-Key that the front end sends, if it does."""
 
     async def live(self) -> None:
         """The customer's whole story."""
@@ -72,6 +74,7 @@ class Shopper:
         rng, key = self.rng, None
         if rng.random() < 0.5:
             key = f"key-{self.number}-{rng.getrandbits(32)}"
+        self.key = key
         for _ in range(rng.randint(2, 6)):
             replies = [self._create(key)]
             if rng.random() < 0.15:
@@ -105,6 +108,9 @@ class Shopper:
             self.command = (reply.value.command_id, reply.value.token)
             if self.commands and reply.value.command_id not in self.commands.values():
                 self.world.outcomes["ordered twice"] += 1
+                if self.key is not None:
+                    self.world.watch.cry("I4", "one Idempotency-Key made two commands",
+                                         reply.value.command_id)  # fmt: skip
             self.addresses.append(reply.value.url)
             self.commands[reply.value.url] = reply.value.command_id
         elif isinstance(reply.error, OpeningDelayed) and not reply.lost:
@@ -266,13 +272,13 @@ async def _direct_debit(me: Shopper) -> None:
             me.world.outcomes["debit failed at once"] += 1
     if means == _SEPA_GOOD and me.rng.random() < 0.5:
         return
+    again = me.rng.choice((CARD, _SEPA_GOOD, _SEPA_BAD))
     for _ in range(3):
         await pause(me.world.profile.sepa * me.rng.choice((0.5, 1.0, 1.2)) + 30.0)
         before = len(me.addresses)
         await me.retry()
-        if len(me.addresses) > before and me.pay():
+        if len(me.addresses) > before and me.pay(again):
             await me.come_back()
-            return
 
 
 async def _comes_late(me: Shopper) -> None:

@@ -36,6 +36,8 @@ POINTS: Final[dict[str, str]] = {
     "C30": "product withdrawn before the payment",
     "C32": "refunded before we heard of the payment",
     "C33": "dispute",
+    "C34": "two refunds of one payment at once",
+    "C35": "process dies between a refund and its row",
     "C36": "clean-up meets a payment",
     "C37": "clean-up meets a new attempt",
     "C38": "clean-up dies half-way",
@@ -50,8 +52,6 @@ POINTS: Final[dict[str, str]] = {
 ELSEWHERE: Final[dict[str, str]] = {
     "C26": "restored backups: journeys",
     "C31": "stock: with the stock issue",
-    "C34": "refunds of ours: with the refund issue",
-    "C35": "refunds of ours: with the refund issue",
     "C41": "failover of PostgreSQL: its own test",
     "C43": "failover of PostgreSQL: its own test",
     "C44": "failover of PostgreSQL: its own test",
@@ -71,6 +71,11 @@ _DEATHS: Final[dict[tuple[str, str], str]] = {
     ("retry", "mark_open"): "C7",
     ("webhook", "store_event"): "C17",
     ("inbox", "apply_report"): "C18",
+    ("refund", "stripe:create_refund"): "C35",
+    ("refund", "stripe:create_refund:200"): "C35",
+    ("refund", "write_refunds"): "C35",
+    ("refunds", "stripe:create_refund:200"): "C35",
+    ("refunds", "write_refunds"): "C35",
 }
 
 

@@ -3,12 +3,15 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from commande.core.product import Product
 from commande.db.catalogue import upsert_products
 from commande.errors import CommandNotFound, DatabaseBusy, OutcomeUnknown
 from commande.flows.catalogue import change_price
 from commande.flows.checkout import retry_payment
 from commande.flows.reconcile import reconcile
+from commande.flows.refunds import refund_command
 from commande.flows.settlement import confirm_payment
 from commande.flows.upkeep import cancel_command, expire_overdue
 from commande.sandbox.errors import Refusal
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 _KEEPER: Final = (
     ("price", 6), ("withdraw", 3), ("delete", 1), ("refund", 6), ("part of a refund", 4),
     ("dispute", 2), ("cancel", 4), ("cleanup", 4), ("reconcile", 2), ("expire", 2),
+    ("give back", 8),
 )  # fmt: skip
 
 
@@ -62,6 +66,8 @@ class Keeper:
             if commands:
                 chosen = self.rng.choice(commands)
                 await self._run("cancel", lambda shop: cancel_command(shop, chosen))
+        elif deed == "give back":
+            await self._give_back()
         elif deed == "cleanup":
             age = timedelta(seconds=self.rng.choice((0, 60, 1800, 86400)))
             for _ in range(self.rng.choice((1, 2))):
@@ -69,6 +75,22 @@ class Keeper:
             self.world.reach("C39")
         else:
             await self._run("reconcile", reconcile)
+
+    async def _give_back(self) -> None:
+        """A refund from our own panel; the person clicks again when nothing seems to happen."""
+        paid = self.world.driver.execute("SELECT id, snapshot FROM commands WHERE paid_at NOTNULL")
+        rows = paid.fetchall()
+        if not rows:
+            return
+        command, snapshot = self.rng.choice(rows[-10:])
+        total = orjson.loads(snapshot)["total_minor"]
+        amount = None if self.rng.random() < 0.4 else self.rng.randint(1, max(1, total // 2))
+        key = f"panel:{command}:{self.rng.getrandbits(32)}" if self.rng.random() < 0.7 else None
+        clicks = self.rng.choice((1, 1, 2))
+        if clicks > 1:
+            self.world.reach("C34")
+        for _ in range(clicks):
+            self._start("refund", lambda shop: refund_command(shop, command, amount, key=key))
 
     def _start(self, name: str, flow: Any) -> Any:
         async def guarded(shop: Shop) -> object:

@@ -61,7 +61,7 @@ _FACTS: Final = {
 _EXPECTED: Final = frozenset(
     {
         "stripe_unavailable", "stripe_refused", "stripe_object_missing", "session_invalid",
-        "database_busy", "outcome_unknown",
+        "database_busy", "outcome_unknown", "refund_refused",
     }
 )  # fmt: skip
 
@@ -84,13 +84,13 @@ class Watch:
         self._changes = -1
         self.made: dict[str, str] = {}
         """Sessions that we made at Stripe, with their command."""
+        self._attempts: set[str] = set()
         self.sessions: dict[str, list[str]] = {}
         """Commands with the sessions made for them."""
         self.handed: set[str] = set()
         """Sessions whose address left the server."""
         self.letters: Counter[str] = Counter()
         """Message-IDs that were handed to the mail server."""
-        self.paid_by_event: set[str] = set()
         self.violations: list[Violation] = []
 
     def cry(self, invariant: str, fact: str, command_id: str | None = None) -> None:
@@ -108,6 +108,10 @@ class Watch:
     def session_made(self, session: dict[str, Any]) -> None:
         """A request of ours made a session at Stripe, whether we heard of it or not."""
         command_id = session["metadata"].get("command_id", "")
+        attempt_id = session["metadata"].get("attempt_id", "")
+        if attempt_id in self._attempts:
+            self.cry("I4", "two sessions were made for one attempt", command_id)
+        self._attempts.add(attempt_id)
         self.made[session["id"]] = command_id
         self.sessions.setdefault(command_id, []).append(session["id"])
 

@@ -246,16 +246,20 @@ class World:
             if len(sessions) > before:
                 self.watch.session_made(sessions[next(reversed(sessions))])
         if answer[0] != 200:
-            self._note_trouble(call, answer[0], made=len(sessions) > before)
+            self._note_trouble(call, answer, made=len(sessions) > before)
         return answer
 
-    def _note_trouble(self, call: Call, status: int, *, made: bool) -> None:
+    def _note_trouble(
+        self, call: Call, answer: tuple[int, dict[str, str], bytes], *, made: bool
+    ) -> None:
         if made:
             self.reach("C5")
-        elif call.operation == "expire_session" and status == 400:
+        elif call.operation == "expire_session" and answer[0] == 400:
             self.reach("C36")
-        elif status == 429:
+        elif answer[0] == 429:
             self.reach("C3")
+        if b"idempotency_error" in answer[2] and answer[0] == 400:
+            self.watch.cry("I0", f"{call.operation}: a key came again with other parameters")
 
     def reach_lost(self, call: Call, lost: AnswerLost) -> None:
         """An answer was lost: after the deed, or before it."""
