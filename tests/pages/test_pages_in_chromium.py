@@ -168,7 +168,8 @@ async def shows(page: Page, address: str) -> list[str]:
           for (const e of document.querySelectorAll("img"))
             if (!e.hasAttribute("alt")) faults.push("no alt: " + told(e));
           for (const e of document.querySelectorAll("a, button"))
-            if (!e.textContent.trim() && !e.closest("[hidden]")) faults.push("no words: " + told(e));
+            if (!e.textContent.trim() && !e.closest("[hidden], [aria-hidden]"))
+              faults.push("no words: " + told(e));
           const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
           if (new Set(ids).size !== ids.length) faults.push("an id twice: " + ids);
           for (const e of document.querySelectorAll("[aria-labelledby], [aria-describedby]"))

@@ -1,5 +1,6 @@
 """What all pages share: receipts, the story of a command, amounts of time."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -7,12 +8,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from commande.core.command import Status
 from commande.core.pricing import PricedLine, quote
 from commande.core.tax import TaxRate
 from commande.db.journal import Fact
-from commande.stationery import Press, tell, tell_by_day, write_receipt
+from commande.stationery import Press, read_wording, tell, tell_by_day, write_receipt
 from commande.stationery.wording import ATTENTION
 
+ROOT = Path(__file__).parents[2]
 PRESS = Press(Path(__file__).parent, {}, ZoneInfo("Europe/Paris"))
 FRENCH, ENGLISH = PRESS.voice("fr"), PRESS.voice("en")
 AT = datetime(2026, 11, 23, 13, 2, 11, tzinfo=UTC)
@@ -45,15 +48,40 @@ def test_every_reason_to_look_has_words_and_advice_in_both_languages(code: str) 
         assert voice.say(f"attention.{code}") != code
         assert len(voice.say(f"attention.{code}.do")) > 30
     line = tell([fact(code)], FRENCH, "eur", customer=False)[0]
-    assert line.title.startswith("À voir") and line.mark == "odd"
+    assert line.title[0].isupper() and "_" not in line.title and line.mark == "odd"
 
 
-def test_the_reasons_with_words_are_those_that_the_shop_gives() -> None:
-    assert {
-        "paid_twice", "payment_mismatch", "session_mismatch", "paid_after_expiry",
-        "processing_after_expiry", "second_payment_processing", "disputed", "session_missing",
-        "event_failed",
-    } == ATTENTION  # fmt: skip
+def test_the_reasons_with_words_are_those_that_the_documents_name() -> None:
+    document = (ROOT / "docs" / "cart-management.md").read_text(encoding="utf-8")
+    section = document.split("## When a person must look")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == ATTENTION
+
+
+def test_every_fact_that_the_shop_records_has_words() -> None:
+    sources = [f for room in ("db", "flows") for f in (ROOT / "src/commande" / room).glob("*.py")]
+    code = "\n".join(file.read_text(encoding="utf-8") for file in sources)
+    kinds = set(re.findall(r'\brecord\(\s*conn, [^"()]*"(\w+)"', code))
+    kinds |= set(re.findall(r'\brecord, [^"()]*"(\w+)"', code))
+    kinds |= set(re.findall(r'\.note\(conn, "(\w+)"', code))
+    assert {"opened", "paid", "refunded", "confirmed", "price_moved"} <= kinds
+    kinds |= {f"mail_{state}" for state in ("sent", "skipped", "failed", "held")}
+    kinds |= {f"refund_{s}" for s in ("creating", "pending", "succeeded", "failed", "canceled")}
+    kinds |= {"late", "duplicate", *ATTENTION}
+    assert {kind for kind in kinds if not FRENCH.knows(f"fact.{kind}")} == set()
+
+
+def test_every_state_that_a_row_can_have_has_words() -> None:
+    # Read off the constraints of the tables, so that a new state is not forgotten here.
+    code = (ROOT / "src/commande/db/tables.py").read_text(encoding="utf-8")
+    desk = read_wording(ROOT / "src/commande/admin/wording.toml")
+    outcomes = re.search(r'_one_of\("outcome", ([^)]*)\)', code)
+    states = re.search(r'_one_of\("state", ("creating"[^)]*"closed")\)', code)
+    assert outcomes is not None and states is not None
+    for family, found in (("outcome", outcomes), ("attempt", states)):
+        for word in re.findall(r'"(\w+)"', found[1]):
+            assert f"{family}.{word}" in desk
+    for status in Status:
+        assert FRENCH.knows(f"status.{status.value}")
 
 
 def test_a_fact_of_a_later_version_is_shown_readably_and_not_hidden() -> None:

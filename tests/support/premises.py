@@ -5,7 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,13 +17,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from commande.db import open_database
+from commande.db import Database, open_database
 from commande.db.catalogue import upsert_products
 from commande.db.journal import Fact, read_history
 from commande.db.modules import COMMANDS, add_module
 from commande.db.schema import migrate
 from commande.ids import Ids
 from commande.sandbox import Engine, create_sandbox
+from tests.support.invariants import find_breaches
 from tests.support.ports import free_port
 from tests.support.schema import content_of
 from tests.support.serving import end, running, serving
@@ -94,16 +95,7 @@ class Premises:
     def read(self, fn: Callable[..., T], *args: Any) -> T:
         """Run a plain function on the shop's database, through a connection of the test's own."""
 
-        async def look() -> T:
-            db = open_database(self.database_url)
-            try:
-                return await db.read(fn, *args)
-            finally:
-                await db.close()
-
-        # In a thread, because an asynchronous test has a loop in this one.
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(asyncio.run, look()).result()
+        return on_database(self.database_url, lambda db: db.read(fn, *args))
 
     def history(self, command_id: str) -> list[Fact]:
         return self.read(read_history, command_id)
@@ -112,6 +104,10 @@ class Premises:
         """A count and a hash of every table: equal means that nothing was written."""
         content = self.read(content_of)
         return {table: rows for table, rows in content.items() if table not in RESTLESS}
+
+    def breaches(self) -> list[str]:
+        """The invariants that do not hold; all of them are asked."""
+        return on_database(self.database_url, lambda db: find_breaches(db, self.stripe_url))
 
     def letters_to(self, address: str) -> list[Message]:
         return letters_to(self.folder / "mails", address)
@@ -192,16 +188,22 @@ def working(folder: Path, environment: dict[str, str]) -> Iterator[None]:
 def prepare(database_url: str) -> None:
     """Tables, the module that sells, and the stage's small catalogue."""
 
-    async def fill() -> None:
-        migrate(database_url)
-        db = open_database(database_url)
+    migrate(database_url)
+    on_database(database_url, lambda db: db.transaction(_fill))
+
+
+def on_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Do it in a thread of its own, because an asynchronous test has a loop in this one."""
+
+    async def do() -> T:
+        db = open_database(url)
         try:
-            await db.transaction(_fill)
+            return await work(db)
         finally:
             await db.close()
 
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, fill()).result()
+        return thread.submit(asyncio.run, do()).result()
 
 
 def _fill(conn: Connection) -> None:

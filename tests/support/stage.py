@@ -36,7 +36,7 @@ from commande.flows.notices import send_due
 from commande.flows.settlement import confirm_payment
 from commande.ids import Ids
 from commande.sandbox import create_sandbox
-from commande.settings import load_settings
+from commande.settings import Settings, load_settings
 from commande.shop import Shop, close_shop, open_shop
 from tests.support.invariants import find_breaches
 
@@ -109,9 +109,7 @@ class Stage:
         self, *lines: tuple[str, int] | tuple[str, int, str], customer: Customer = JOHN
     ) -> Order:
         """An order for the day after tomorrow; two bouquets when nothing is said."""
-        cart = tuple(CartLine(*line) for line in lines or ((BOUQUET, 2),))
-        appointment = (self.clock.now() + timedelta(days=2)).replace(microsecond=0)
-        return Order(cart, customer, appointment, None, "fr")
+        return an_order(self.clock.now(), *lines, customer=customer)
 
     async def open(self, *lines: Any, key: str | None = None) -> Opened:
         """A customer orders, each time anew."""
@@ -144,20 +142,7 @@ class Stage:
         return await asyncio.to_thread(self._request, path, None)
 
     def _request(self, path: str, body: dict[str, Any] | None, method: str | None = None) -> Any:
-        request = urllib.request.Request(
-            self.stripe_url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={
-                "Content-Type": "application/json",
-                "Authorization": "Bearer sk_test_stage",
-            },
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            return json.loads(error.read())
+        return ask_stand_in(self.stripe_url, path, body, method)
 
     async def fail(self, kind: str, **how: Any) -> None:
         """Order trouble from the stand-in."""
@@ -253,9 +238,40 @@ def _execute(conn: Connection, statement: str, values: dict[str, Any]) -> None:
     conn.execute(text(statement), values)
 
 
+def an_order(
+    now: datetime, *lines: tuple[str, int] | tuple[str, int, str], customer: Customer = JOHN
+) -> Order:
+    """An order for the day after tomorrow; two bouquets when nothing is said."""
+    cart = tuple(CartLine(*line) for line in lines or ((BOUQUET, 2),))
+    appointment = (now + timedelta(days=2)).replace(microsecond=0)
+    return Order(cart, customer, appointment, None, "fr")
+
+
 def session_of(opened: Opened) -> str:
+    """The session that pays a command."""
+    return session_in(opened.url)
+
+
+def session_in(url: str) -> str:
     """The session id in a payment address."""
-    return opened.url.rsplit("/", 1)[-1].partition("#")[0].partition("?")[0]
+    return url.rsplit("/", 1)[-1].partition("#")[0].partition("?")[0]
+
+
+def ask_stand_in(
+    stripe_url: str, path: str, body: dict[str, Any] | None = None, method: str | None = None
+) -> Any:
+    """One request to the stand-in: its answer, or its error's body when it refuses."""
+    request = urllib.request.Request(
+        stripe_url + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", "Authorization": "Bearer sk_test_stage"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return json.loads(error.read())
 
 
 def sign(body: bytes, at: datetime, secret: str = SECRET) -> str:
@@ -265,13 +281,8 @@ def sign(body: bytes, at: datetime, secret: str = SECRET) -> str:
     return f"t={stamp},v1={signature.hex()}"
 
 
-@asynccontextmanager
-async def staged(
-    database_url: str, serve: Callable[..., str], **settings: Any
-) -> AsyncIterator[Stage]:
-    """A stage on that database, migrated and with a small catalogue."""
-    # The address is only printed into session urls; the server picks its own port.
-    stripe_url = serve(create_sandbox("http://stripe.test", seed=7))
+def stage_settings(database_url: str, stripe_url: str, **more: Any) -> Settings:
+    """What every process of a stage is told."""
     given = {
         "stripe_secret_key": "sk_test_stage",
         "stripe_webhook_secrets": SECRET,
@@ -281,7 +292,17 @@ async def staged(
         "secret_key": "a secret of the stage that is long enough",
         "_env_file": None,
     }
-    loaded = load_settings(**given | settings)
+    return load_settings(**given | more)
+
+
+@asynccontextmanager
+async def staged(
+    database_url: str, serve: Callable[..., str], **settings: Any
+) -> AsyncIterator[Stage]:
+    """A stage on that database, migrated and with a small catalogue."""
+    # The address is only printed into session urls; the server picks its own port.
+    stripe_url = serve(create_sandbox("http://stripe.test", seed=7))
+    loaded = stage_settings(database_url, stripe_url, **settings)
     await asyncio.to_thread(migrate, loaded.database_url)
     clock, mail = MovableClock(), Letterbox()
     shop = replace(open_shop(loaded), clock=clock, mail=mail)

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import structlog
 
 from commande.errors import StripeUnavailable
-from commande.logs import HIDDEN, configure_logs
+from commande.logs import HIDDEN, configure_logs, hide_private
 
 
 @pytest.fixture
@@ -102,6 +103,15 @@ def test_our_own_words_and_those_of_the_program_are_told(stream: io.StringIO) ->
                   "not callable"):  # fmt: skip
         assert words in told
     assert "Canarina" not in told
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "a@", "a.", "1 ", "+1", "://", "token=", "0 1", "é@é.", "-"]
+)
+def test_s44_no_text_takes_long_to_search(piece: str) -> None:
+    began = time.process_time()
+    hide_private(None, "", {"event": piece * (50_000 // len(piece))})
+    assert time.process_time() - began < 0.5
 
 
 def test_levels_and_forms(stream: io.StringIO) -> None:

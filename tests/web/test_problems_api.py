@@ -2,15 +2,21 @@
 
 import asyncio
 import gzip
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from commande import errors
 from commande.errors import CommandeError
 from commande.web import problems
+from commande.web.bodies import read_body
 from commande.web.problems import PROBLEMS, REFUSALS, document_of, kind_of
 from tests.support.frontend import CONFIRM, CREATE, RETRY, WEBHOOK, FrontEnd, opened_to_the_public
 from tests.support.stage import staged
@@ -49,6 +55,15 @@ def test_codes_are_unique_and_statuses_are_errors() -> None:
     assert len(codes) == len(set(codes))
     assert all(400 <= answer.status < 600 for answer in PROBLEMS.values())
     assert not {code for code, _, _ in REFUSALS.values()} & set(codes)
+
+
+def test_every_code_that_a_field_or_http_can_have_is_documented() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "api.md").read_text(encoding="utf-8")
+    source = (root / "src" / "commande" / "web" / "fields.py").read_text(encoding="utf-8")
+    codes = set(re.findall(r'refuse\("(\w+)"', source)) | {code for code, _, _ in REFUSALS.values()}
+    assert {"invalid_email", "body_too_large"} <= codes
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
 
 
 def test_what_is_for_the_operator_is_not_told_to_the_public() -> None:
@@ -138,6 +153,17 @@ async def raw_request(front: FrontEnd, path: str, body: bytes, headers: str) -> 
     writer.close()
     await writer.wait_closed()
     return answer
+
+
+async def test_s43_a_body_that_dawdles_is_not_waited_for() -> None:
+    async def dawdle() -> dict[str, Any]:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    request = Request({"type": "http", "headers": []}, dawdle)
+    with pytest.raises(HTTPException) as refused:
+        await read_body(request, patience=0.1)
+    assert refused.value.status_code == 408 and 408 in REFUSALS
 
 
 async def test_a_shop_without_its_module_says_so(kiosk: FrontEnd) -> None:

@@ -3,10 +3,16 @@
 import json
 import os
 import random
+import time
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from commande.errors import InputInvalid
+from commande.web.fields import Terms
+from commande.web.schemas import read_order
 from tests.support.frontend import CONFIRM, CREATE, RETRY, FrontEnd, put
 from tests.support.stage import BOUQUET, BREAD
 
@@ -289,3 +295,21 @@ async def test_s12_random_bodies_never_break_the_server(kiosk: FrontEnd) -> None
                 continue
         answer = await kiosk.post(CREATE, json.dumps(body).encode())
         assert answer.status in (200, 400), (seed, number, body, answer.body)
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "4", "4 ", "@", "a@", "\u200b", "+", "0.", "T", "\r\n", "é"]
+)
+def test_s44_no_field_takes_long_to_judge(piece: str) -> None:
+    text = piece * (50_000 // len(piece))
+    names = ("firstName", "lastName", "email", "phone", "address", "postalCode", "city", "fax")
+    body = {
+        "items": [{"product_id": text, "quantity": text, "type": text}],
+        "customer": dict.fromkeys((*names, "country"), text),
+        "appointment": text, "note": text, "locale": text,
+    }  # fmt: skip
+    terms = Terms(datetime.now(UTC), "FR", ZoneInfo("Europe/Paris"), "fr")
+    began = time.process_time()
+    with pytest.raises(InputInvalid):
+        read_order(body, terms)
+    assert time.process_time() - began < 0.5

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
 from commande.core.cart import CartLine, merge_lines
 from commande.core.pricing import PricedLine
@@ -15,24 +15,31 @@ from commande.db.sql import insert_once
 from commande.db.tables import prices, products, tax_rates
 from commande.errors import FieldError, InputInvalid
 
+# Built once, with bound parameters: building one costs several times as much as running it.
+_PRODUCTS: Final = select(products).order_by(products.c.position, products.c.title, products.c.id)
+_PRICES: Final = select(prices).order_by(prices.c.product_id, prices.c.position)
+_SOME_PRODUCTS: Final = _PRODUCTS.where(products.c.id.in_(bindparam("wanted", expanding=True)))
+_SOME_PRICES: Final = _PRICES.where(prices.c.product_id.in_(bindparam("wanted", expanding=True)))
+_RATES: Final = select(tax_rates.c.key, tax_rates.c.stripe_tax_rate_id).where(
+    tax_rates.c.key.in_(bindparam("wanted", expanding=True)),
+    tax_rates.c.livemode == bindparam("live"),
+)
+
 
 def read_products(
     conn: Connection, *, active_only: bool = False, ids: Iterable[str] | None = None
 ) -> list[Product]:
     """Products with their prices, in the catalogue's order."""
-    query = select(products).order_by(products.c.position, products.c.title, products.c.id)
-    price_query = select(prices).order_by(prices.c.product_id, prices.c.position)
+    query, price_query, bound = _PRODUCTS, _PRICES, {}
+    if ids is not None:
+        query, price_query, bound = _SOME_PRODUCTS, _SOME_PRICES, {"wanted": sorted(set(ids))}
     if active_only:
         query = query.where(products.c.active)
-    if ids is not None:
-        wanted = sorted(set(ids))
-        query = query.where(products.c.id.in_(wanted))
-        price_query = price_query.where(prices.c.product_id.in_(wanted))
     found: dict[str, list[Price]] = {}
-    for row in conn.execute(price_query):
+    for row in conn.execute(price_query, bound):
         price = Price(row.type, row.amount_minor, row.currency, row.is_default)
         found.setdefault(row.product_id, []).append(price)
-    return [_product(row, found.get(row.id, [])) for row in conn.execute(query)]
+    return [_product(row, found.get(row.id, [])) for row in conn.execute(query, bound)]
 
 
 def _product(row: Row[Any], found: list[Price]) -> Product:
@@ -159,10 +166,8 @@ def known_tax_rates(conn: Connection, keys: list[str], livemode: bool) -> dict[s
     """Stripe's ids of those rates that were made already, by our key."""
     if not keys:
         return {}
-    query = select(tax_rates.c.key, tax_rates.c.stripe_tax_rate_id).where(
-        tax_rates.c.key.in_(keys), tax_rates.c.livemode == livemode
-    )
-    return {row.key: row.stripe_tax_rate_id for row in conn.execute(query)}
+    found = conn.execute(_RATES, {"wanted": keys, "live": livemode})
+    return {row.key: row.stripe_tax_rate_id for row in found}
 
 
 def remember_tax_rates(

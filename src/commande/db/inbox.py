@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from commande.db.journal import record
 from commande.db.sql import insert_once
@@ -52,6 +52,35 @@ _MONEY_BACK: Final = or_(
     events.c.type.like("charge.dispute.%"),
 )
 
+# Built once, with bound parameters: building one costs several times as much as running it.
+_PENDING: Final = events.c.state == "pending"
+_DUE: Final = events.c.next_at <= bindparam("now")
+_IS_DUE: Final = select(events.c.stripe_event_id).where(_PENDING, _DUE).limit(1)
+_OLDEST_FIRST: Final = (
+    select(*_COLUMNS)
+    .where(_PENDING)
+    .order_by(events.c.next_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_DUE_FIRST: Final = _OLDEST_FIRST.where(_DUE)
+_TAKE: Final = (
+    update(events)
+    .where(events.c.stripe_event_id.in_(bindparam("taken", expanding=True)))
+    .values(tries=events.c.tries + 1)
+)
+_CHANGE: Final = update(events).where(events.c.stripe_event_id == bindparam("event"), _PENDING)
+_GIVEN_BACK: Final = (
+    select(events.c.stripe_event_id)
+    .where(events.c.stripe_payment_intent_id == bindparam("intent"), _MONEY_BACK)
+    .limit(1)
+)
+_WAKE: Final = update(events).where(
+    events.c.stripe_payment_intent_id == bindparam("intent"),
+    _MONEY_BACK,
+    events.c.state.in_(["ignored", "pending"]),
+)
+
 
 def store_event(conn: Connection, event: StoredEvent, state: str, now: datetime) -> bool:
     """Keep an event; False when it is known (then only its deliveries are counted)."""
@@ -91,8 +120,7 @@ def _exists(conn: Connection, command_id: str) -> bool:
 
 def events_due(conn: Connection, now: datetime) -> bool:
     """Whether an event is due: a read, so that an idle worker writes nothing."""
-    due = (events.c.state == "pending") & (events.c.next_at <= now)
-    return conn.execute(select(events.c.stripe_event_id).where(due).limit(1)).first() is not None
+    return conn.execute(_IS_DUE, {"now": now}).first() is not None
 
 
 def _event(row: Any) -> StoredEvent:
@@ -106,23 +134,18 @@ def claim_events(
 
     ``all_pending`` takes what waits or is held too: handling twice changes nothing.
     """
-    query = select(*_COLUMNS).where(events.c.state == "pending")
-    if not all_pending:
-        query = query.where(events.c.next_at <= now)
-    query = query.order_by(events.c.next_at).limit(limit).with_for_update(skip_locked=True)
-    claimed = [_event(row) for row in conn.execute(query)]
+    query = _OLDEST_FIRST if all_pending else _DUE_FIRST
+    bound = {"most": limit} if all_pending else {"most": limit, "now": now}
+    claimed = [_event(row) for row in conn.execute(query, bound)]
     if claimed:
-        match = events.c.stripe_event_id.in_([event.id for event in claimed])
-        values = {"next_at": now + LEASE, "tries": events.c.tries + 1}
-        conn.execute(update(events).where(match).values(values))
+        conn.execute(_TAKE, {"taken": [event.id for event in claimed], "next_at": now + LEASE})
     return claimed
 
 
 def finish_event(conn: Connection, event_id: str, state: str, now: datetime) -> None:
     """Mark an event done or ignored, in the transaction of its effect. Repeat-safe."""
-    match = (events.c.stripe_event_id == event_id) & (events.c.state == "pending")
     values = {"state": state, "next_at": None, "handled_at": now, "last_error": None}
-    conn.execute(update(events).where(match).values(values))
+    conn.execute(_CHANGE, values | {"event": event_id})
 
 
 def delay_event(conn: Connection, event: StoredEvent, error: str, now: datetime) -> bool:
@@ -137,8 +160,7 @@ def delay_event(conn: Connection, event: StoredEvent, error: str, now: datetime)
         "next_at": None if dead else now + timedelta(seconds=min(2**tries, 3600)),
         "last_error": error[:200],
     }
-    match = (events.c.stripe_event_id == event.id) & (events.c.state == "pending")
-    if conn.execute(update(events).where(match).values(values)).rowcount == 0:
+    if conn.execute(_CHANGE, values | {"event": event.id}).rowcount == 0:
         return False
     if dead and event.command_id is not None and _exists(conn, event.command_id):
         change = update(commands).where(commands.c.id == event.command_id)
@@ -152,8 +174,7 @@ def has_refund_or_dispute(conn: Connection, payment_intent_id: str | None) -> bo
     """Whether the inbox holds a refund or dispute of that intent: then its session is re-read."""
     if payment_intent_id is None:
         return False
-    match = (events.c.stripe_payment_intent_id == payment_intent_id) & _MONEY_BACK
-    return conn.execute(select(events.c.stripe_event_id).where(match).limit(1)).first() is not None
+    return conn.execute(_GIVEN_BACK, {"intent": payment_intent_id}).first() is not None
 
 
 def ignore_unless_ours(
@@ -175,10 +196,8 @@ def ignore_unless_ours(
 def wake_money_events(conn: Connection, payment_intent_id: str | None, now: datetime) -> None:
     """Have refunds and disputes handled that were heard before their payment was written."""
     if payment_intent_id is not None:
-        match = (events.c.stripe_payment_intent_id == payment_intent_id) & _MONEY_BACK
-        waiting = events.c.state.in_(["ignored", "pending"])
-        values = {"state": "pending", "next_at": now}
-        conn.execute(update(events).where(match, waiting).values(values))
+        values = {"intent": payment_intent_id, "state": "pending", "next_at": now}
+        conn.execute(_WAKE, values)
 
 
 def session_of_intent(conn: Connection, payment_intent_id: str) -> str | None:

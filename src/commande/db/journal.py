@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from commande.db.sql import insert_once
 from commande.db.tables import history
+
+# Built once: asked with every return of a customer.
+_STANDS: Final = select(history.c.id).where(history.c.fact == bindparam("line"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +55,4 @@ def read_history(conn: Connection, command_id: str) -> list[Fact]:
 
 def has_fact(conn: Connection, command_id: str, kind: str, once: str = "") -> bool:
     """Whether that line stands already."""
-    fact = f"{command_id}:{kind}:{once}"
-    return conn.execute(select(history.c.id).where(history.c.fact == fact)).first() is not None
+    return conn.execute(_STANDS, {"line": f"{command_id}:{kind}:{once}"}).first() is not None

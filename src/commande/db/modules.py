@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from commande.db.sql import insert_once
 from commande.db.tables import modules
 
 COMMANDS: Final = "commands"
+
+# Built once: asked for with every order, and building a statement costs more than running it.
+_BY_TYPE: Final = select(modules).where(modules.c.type == bindparam("wanted"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ def add_module(conn: Connection, module_id: str, module_type: str, now: datetime
 
 def find_module(conn: Connection, module_type: str) -> Module | None:
     """The module of that type, if any."""
-    row = conn.execute(select(modules).where(modules.c.type == module_type)).first()
+    row = conn.execute(_BY_TYPE, {"wanted": module_type}).first()
     return Module(*row) if row else None
 
 
@@ -42,8 +45,7 @@ def list_modules(conn: Connection) -> list[Module]:
 
 def set_module(conn: Connection, module_type: str, change: dict[str, Any], now: datetime) -> bool:
     """Merge settings into a module (``None`` removes a key); False when there is no such module."""
-    query = select(modules).where(modules.c.type == module_type).with_for_update()
-    row = conn.execute(query).first()
+    row = conn.execute(_BY_TYPE.with_for_update(), {"wanted": module_type}).first()
     if row is None:
         return False
     merged = {k: v for k, v in (row.settings | change).items() if v is not None}

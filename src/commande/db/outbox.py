@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from commande.core.letter import Kind
 from commande.db.commands import change_command, lock_command
@@ -26,6 +26,25 @@ class Message:
     kind: Kind
     command_id: str
     tries: int
+
+
+# Built once, with bound parameters: building one costs several times as much as running it.
+_PENDING: Final = messages.c.state == "pending"
+_DUE: Final = _PENDING & (messages.c.next_at <= bindparam("now"))
+_IS_DUE: Final = select(messages.c.key).where(_DUE).limit(1)
+_DUE_FIRST: Final = (
+    select(messages.c.key, messages.c.kind, messages.c.command_id, messages.c.tries)
+    .where(_DUE)
+    .order_by(messages.c.next_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_TAKE: Final = (
+    update(messages)
+    .where(messages.c.key.in_(bindparam("taken", expanding=True)))
+    .values(tries=messages.c.tries + 1)
+)
+_CHANGE: Final = update(messages).where(messages.c.key == bindparam("message"), _PENDING)
 
 
 def post_message(conn: Connection, key: str, kind: Kind, command_id: str, now: datetime) -> bool:
@@ -52,28 +71,22 @@ def release_messages(conn: Connection, command_id: str, now: datetime) -> int:
 
 def messages_due(conn: Connection, now: datetime) -> bool:
     """Whether a letter is due: a read, so that an idle worker writes nothing."""
-    due = (messages.c.state == "pending") & (messages.c.next_at <= now)
-    return conn.execute(select(messages.c.key).where(due).limit(1)).first() is not None
+    return conn.execute(_IS_DUE, {"now": now}).first() is not None
 
 
 def claim_messages(conn: Connection, now: datetime, limit: int = 20) -> list[Message]:
     """Take due letters for a minute; two senders never hold the same one."""
-    due = (messages.c.state == "pending") & (messages.c.next_at <= now)
-    query = select(messages.c.key, messages.c.kind, messages.c.command_id, messages.c.tries)
-    query = query.where(due).order_by(messages.c.next_at).limit(limit)
-    claimed = [Message(*row) for row in conn.execute(query.with_for_update(skip_locked=True))]
+    claimed = [Message(*row) for row in conn.execute(_DUE_FIRST, {"most": limit, "now": now})]
     if claimed:
-        match = messages.c.key.in_([message.key for message in claimed])
-        values = {"next_at": now + LEASE, "tries": messages.c.tries + 1}
-        conn.execute(update(messages).where(match).values(values))
+        keys = [message.key for message in claimed]
+        conn.execute(_TAKE, {"taken": keys, "next_at": now + LEASE})
     return claimed
 
 
 def finish_message(conn: Connection, message: Message, state: str, now: datetime) -> None:
     """Mark a letter sent or skipped, with its line in the history. Repeat-safe."""
-    match = (messages.c.key == message.key) & (messages.c.state == "pending")
     values = {"state": state, "next_at": None, "sent_at": now, "last_error": None}
-    if conn.execute(update(messages).where(match).values(values)).rowcount:
+    if conn.execute(_CHANGE, values | {"message": message.key}).rowcount:
         record(
             conn, message.command_id, now, f"mail_{state}", "worker",
             once=message.key, letter=message.kind,
@@ -89,8 +102,7 @@ def delay_message(conn: Connection, message: Message, error: str, now: datetime)
         "next_at": None if dead else now + timedelta(minutes=2 ** min(tries - 1, 8)),
         "last_error": error[:200],
     }
-    match = (messages.c.key == message.key) & (messages.c.state == "pending")
-    if conn.execute(update(messages).where(match).values(values)).rowcount and dead:
+    if conn.execute(_CHANGE, values | {"message": message.key}).rowcount and dead:
         record(conn, message.command_id, now, "mail_failed", "worker", once=message.key,
                letter=message.kind)  # fmt: skip
         command = lock_command(conn, message.command_id)

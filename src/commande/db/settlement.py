@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from commande.core.command import (
     Action,
@@ -32,6 +32,12 @@ from commande.db.tables import attempts, payments
 
 RESTORE: Final = "restore"
 """The source of what is settled after a backup was restored."""
+# Built once: run with every payment, and building a statement costs more than running it.
+_OTHERS: Final = update(attempts).where(
+    attempts.c.command_id == bindparam("command"),
+    attempts.c.id != bindparam("paid"),
+    attempts.c.state.in_([AttemptState.CREATING, AttemptState.OPEN]),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +260,8 @@ def _finish_attempt(conn: Connection, case: _Case) -> None:
 
 def _recheck_others(conn: Connection, case: _Case) -> None:
     """Any other live attempt must die at Stripe at once: nobody pays twice (see upkeep)."""
-    others = (attempts.c.command_id == case.command.id) & (attempts.c.id != case.attempt.id)
-    live = attempts.c.state.in_([AttemptState.CREATING, AttemptState.OPEN])
-    conn.execute(update(attempts).where(others & live).values(check_at=case.now))
+    paid = {"command": case.command.id, "paid": case.attempt.id}
+    conn.execute(_OTHERS, paid | {"check_at": case.now})
 
 
 def _add_payment(conn: Connection, case: _Case, outcome: str, **detail: Any) -> bool:

@@ -1,5 +1,6 @@
 """What every world begins with: an empty shop with a small catalogue, made once and copied."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -75,9 +76,12 @@ class Ground:
         except StopIteration:
             return
 
-    def begin(self) -> None:
-        """A new world: nothing of the last one is left."""
+    def begin(self, sql: Iterable[str] = ()) -> None:
+        """A new world: nothing of the last one is left. ``sql`` takes layers away for a mutant."""
         self.rows.load(self.image)
+        self.driver.execute("PRAGMA ignore_check_constraints = OFF")
+        for statement in sql:
+            self.driver.execute(statement)
 
 
 def settings(**overrides: Any) -> Settings:

@@ -1,7 +1,7 @@
 """Running worlds: one, or many."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -34,9 +34,11 @@ class Outcome:
     timeline: list[str] = field(default_factory=list)
 
 
-def run_world(profile: Profile, ground: Ground, *, timeline: bool = False) -> Outcome:
+def run_world(
+    profile: Profile, ground: Ground, *, timeline: bool = False, sql: Iterable[str] = ()
+) -> Outcome:
     """Run one world to its end, or to its first violation."""
-    world = World(profile, ground)
+    world = World(profile, ground, sql)
     scheduler = world.scheduler
     try:
         _people(world)
@@ -55,7 +57,6 @@ def run_world(profile: Profile, ground: Ground, *, timeline: bool = False) -> Ou
                 Audit(world).run()
         return _outcome(world, timeline=timeline)
     finally:
-        world.watch.closed = True
         scheduler.bury()
 
 
@@ -70,8 +71,7 @@ def _stretches(start: float, end: float) -> Iterator[float]:
 def _people(world: World) -> None:
     """Put everybody on the stage."""
     profile, scheduler = world.profile, world.scheduler
-    crew = Crew(world)
-    del crew
+    Crew(world)
     for process in (*world.servers, *world.workers):
         world.start(process)
     Courier(world)

@@ -1,7 +1,7 @@
 """One world: a shop, its surroundings, and everything that breaks between them. One seed each."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from random import Random
 from typing import Any, Final
 
@@ -49,8 +49,8 @@ class StripeClock:
 class World:
     """Everything there is in one run."""
 
-    def __init__(self, profile: Profile, ground: Ground) -> None:
-        ground.begin()
+    def __init__(self, profile: Profile, ground: Ground, sql: Iterable[str] = ()) -> None:
+        ground.begin(sql)
         self.profile, self.ground = profile, ground
         self.driver = ground.driver
         self.scheduler = Scheduler(START)

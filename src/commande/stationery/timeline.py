@@ -13,7 +13,8 @@ from commande.stationery.wording import ATTENTION
 KEY: Final = frozenset({"opened", "paid", "refunded"})
 ODD: Final = ATTENTION | frozenset(
     "price_moved payment_failed mail_failed session_delayed session_abandoned session_forgotten"
-    " session_adopted".split()
+    " session_adopted recovered late duplicate mail_held refund_failed refund_canceled"
+    " refund_not_given".split()
 )
 # What concerns the customer; how often a webhook came is the shop's own business.
 FOR_CUSTOMERS: Final = frozenset(
@@ -102,7 +103,7 @@ def _more(fact: Fact, said: dict[str, str], voice: Voice) -> str:
 
 def _spoken(detail: dict[str, Any], voice: Voice, currency: str) -> dict[str, str]:
     """The detail's values as texts: ``total_minor`` becomes ``total``, in money."""
-    said: dict[str, str] = {"method": ""}
+    said: dict[str, str] = {"method": "", "reason": ""}
     for name, value in detail.items():
         if name.endswith("_minor") and isinstance(value, int):
             said[name.removesuffix("_minor")] = voice.money(value, currency)

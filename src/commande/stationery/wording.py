@@ -34,9 +34,14 @@ def _reasons() -> Texts:
     found: dict[str, tuple[str, str]] = {}
     for code in ATTENTION:
         french, english = _FILE[f"attention.{code}"]
-        found[f"fact.{code}"] = (f"À voir : {french}", f"To look at: {english}")
+        # A fact may have words of its own; the reason to look is then another thing.
+        found[f"fact.{code}"] = (_sentence(french), _sentence(english))
         found[f"reason.{code}"] = (french, english)
     return found
 
 
-SHARED: Final[Texts] = {**_FILE, **_reasons()}
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+SHARED: Final[Texts] = {**_reasons(), **_FILE}

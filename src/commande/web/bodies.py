@@ -15,10 +15,10 @@ DEEPEST: Final = 20
 PATIENCE: Final = 15.0
 
 
-async def read_body(request: Request) -> bytes:
-    """The raw body. Its size is limited by the middleware; a body that dawdles is a 408."""
+async def read_body(request: Request, patience: float = PATIENCE) -> bytes:
+    """The raw body; the middleware limits its size. HTTPException 408 after so many seconds."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             return await request.body()
     except TimeoutError:
         raise HTTPException(408, headers={"Connection": "close"}) from None

@@ -37,3 +37,8 @@ async def admit(shop: Shop, visit: Visit, form: Form | None = None) -> Dossier |
         return None
     visit.keep(f"c_{command_id}", token, _DAY, "/commande")
     return await shop.db.read(read_dossier, command_id)
+
+
+def came_too_late(dossier: Dossier) -> bool:
+    """Whether money arrived for a closed command and was not kept: then nobody says "nothing"."""
+    return any(payment.outcome == "late" for payment in dossier.payments)

@@ -8,7 +8,6 @@ from typing import Any
 from starlette.responses import Response
 
 from commande.core.command import SETTLED, Status
-from commande.core.document import Command
 from commande.db.modules import COMMANDS, find_module
 from commande.db.views import Dossier, read_dossier
 from commande.errors import (
@@ -27,7 +26,7 @@ from commande.flows.checkout import retry_payment
 from commande.flows.upkeep import cancel_command
 from commande.shop import Shop
 from commande.stationery import Visit, write_receipt
-from commande.web.pages.access import admit
+from commande.web.pages.access import admit, came_too_late
 from commande.web.pages.basket import count_pieces
 from commande.web.pages.checkout import leave, read_minor
 from commande.web.pages.finished import print_unknown
@@ -110,7 +109,7 @@ async def _print(
         secret=True,
         **front_context(module, voice, settings.shop_name, count_pieces(visit)),
         **prices,
-        state=state or _state(command),
+        state=state or _state(dossier),
         command=command,
         token=shop.seal.token(command.id),
         receipt=write_receipt(command.snapshot or dossier.attempts[0].quote, voice),
@@ -120,8 +119,11 @@ async def _print(
     )
 
 
-def _state(command: Command) -> str:
+def _state(dossier: Dossier) -> str:
+    command = dossier.command
     if command.status in SETTLED:
         return "paid"
+    if command.status is Status.EXPIRED and came_too_late(dossier):
+        return "late"
     # Behind clean-up's fence nothing can be paid any more.
     return "expired" if command.status is Status.EXPIRING else command.status.value

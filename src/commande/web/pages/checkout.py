@@ -131,7 +131,7 @@ class Sheet:
         }  # fmt: skip
         free = {slot.at.isoformat() for day in self.days for slot in day.slots if slot.free}
         chosen = self.typed["appointment"] in free
-        choose = FieldError("appointment", "choose", "Choose a free hour.")
+        choose = FieldError("appointment", "invalid_date", "Choose a free hour.")
         try:
             asked = read_order(document, terms_of(self.shop.settings, self.now))
         except InputInvalid as error:

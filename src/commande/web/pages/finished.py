@@ -28,7 +28,7 @@ from commande.errors import (
 from commande.flows.settlement import confirm_payment
 from commande.shop import Shop
 from commande.stationery import Form, Visit, tell, tell_by_day, write_receipt
-from commande.web.pages.access import admit, given
+from commande.web.pages.access import admit, came_too_late, given
 from commande.web.pages.basket import count_pieces, keep_basket
 from commande.web.pages.front import front_context
 from commande.web.running import run_to_end
@@ -129,7 +129,7 @@ async def _print_command(
 ) -> Response:
     """The command; ``own`` says that the visitor holds its token, so that the page may use it."""
     command, voice = dossier.command, visit.voice
-    state = _state(command)
+    state = _state(dossier)
     lines = tell(dossier.history, voice, command.currency, customer=True)
     quote = command.snapshot or dossier.attempts[0].quote
     return await _print(
@@ -151,11 +151,14 @@ async def _print_command(
     )
 
 
-def _state(command: Command) -> str:
+def _state(dossier: Dossier) -> str:
+    command = dossier.command
     if command.status in SETTLED:
         return "paid"
     if command.status is Status.EXPIRING:
         return "unpaid"
+    if command.status is Status.EXPIRED and came_too_late(dossier):
+        return "late"
     return command.status.value
 
 

@@ -1,0 +1,266 @@
+"""What the other processes do in a race: one job a line on stdin, one answer a line on stdout.
+
+A job names a role, the shop's addresses, the commands to fight about, and at most one bug: the
+negative controls put the buggy version in place here and nowhere else.
+"""
+
+import asyncio
+import json
+import random
+import secrets
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from commande.core.letter import Kind
+from commande.core.payment import PaymentState
+from commande.db import opening, settlement
+from commande.db.attempts import list_attempts
+from commande.db.commands import find_command
+from commande.db.inbox import finish_event
+from commande.db.opening import Opening, Ticket
+from commande.db.outbox import post_message
+from commande.db.upkeep import live_attempts
+from commande.errors import CommandeError
+from commande.flows.checkout import open_checkout, retry_payment
+from commande.flows.inbox import handle_events, receive_event
+from commande.flows.settlement import confirm_payment
+from commande.flows.upkeep import expire_overdue
+from commande.shop import Shop, close_shop, open_shop
+from tests.support.seams import around_stripe, around_transaction
+from tests.support.stage import (
+    JOHN,
+    Letterbox,
+    MovableClock,
+    an_order,
+    ask_stand_in,
+    session_in,
+    stage_settings,
+)
+
+
+@dataclass
+class Actor:
+    """One process in its role."""
+
+    shop: Shop
+    job: dict[str, Any]
+    dice: random.Random
+    surprises: list[str]
+    done: int = 0
+
+    def commands(self) -> list[dict[str, str]]:
+        """The commands to fight about, in an order of one's own."""
+        found: list[dict[str, str]] = list(self.job["commands"])
+        if self.job.get("order") == "backwards":
+            return found[::-1]
+        return found if self.job.get("order") == "forwards" else self.dice.sample(found, len(found))
+
+    async def attempt(self, act: Awaitable[Any]) -> Any:
+        """A refusal is part of the game; anything else is a surprise."""
+        try:
+            answer = await act
+        except CommandeError:
+            return None
+        except Exception:  # noqa: BLE001 – told to the test
+            self.surprises.append(traceback.format_exc())
+            return None
+        self.done += 1
+        return answer
+
+
+async def confirm(actor: Actor) -> None:
+    """The return pages of every command."""
+    for command in actor.commands():
+        pair = session_in(command["url"]), command["id"]
+        await actor.attempt(confirm_payment(actor.shop, *pair))
+
+
+async def hear(actor: Actor) -> None:
+    """The webhook brings whatever Stripe has to tell, and the worker handles it."""
+    since = actor.shop.clock.now() - timedelta(days=3)
+    for event in await actor.attempt(actor.shop.stripe.list_events(since)) or ():
+        await actor.attempt(receive_event(actor.shop, event))
+        await actor.attempt(handle_events(actor.shop))
+
+
+async def work(actor: Actor) -> None:
+    """The worker alone."""
+    while await actor.attempt(handle_events(actor.shop)):
+        pass
+
+
+async def clean_up(actor: Actor) -> None:
+    """Everything unpaid is overdue."""
+    await actor.attempt(expire_overdue(actor.shop, timedelta(0)))
+
+
+async def retry(actor: Actor) -> None:
+    """Impatient customers pay again, and some of them really do."""
+    for command in actor.commands():
+        opened = await actor.attempt(retry_payment(actor.shop, command["id"], command["token"]))
+        if opened is not None and actor.dice.random() < actor.job.get("pays", 0.5):
+            await _pay(actor, opened.url)
+            pair = session_in(opened.url), command["id"]
+            await actor.attempt(confirm_payment(actor.shop, *pair))
+
+
+async def buy(actor: Actor) -> None:
+    """Customers pay on Stripe's page, the others do not come back."""
+    for command in actor.commands():
+        await _pay(actor, command["url"])
+
+
+async def _pay(actor: Actor, url: str) -> None:
+    body = {"session": session_in(url), "payment_method": "4242424242424242"}
+    address = actor.job["stripe_url"], "/sandbox-control/pay", body
+    await actor.attempt(asyncio.to_thread(ask_stand_in, *address))
+
+
+async def order(actor: Actor) -> None:
+    """A customer orders."""
+    customer = replace(JOHN, city=f"Paris {secrets.token_hex(4)}")
+    new = an_order(actor.shop.clock.now(), customer=customer)
+    await actor.attempt(open_checkout(actor.shop, new))
+
+
+ROLES: dict[str, Callable[[Actor], Awaitable[None]]] = {
+    role.__name__: role for role in (confirm, hear, work, clean_up, retry, buy, order)
+}
+
+
+# -- the bugs of the negative controls ---------------------------------------------------------
+
+
+def _own_rate(shop: Shop) -> Shop:
+    """Each process makes the tax rate under a key of its own."""
+
+    async def around(real: Any, rate: Any, _key: str) -> Any:
+        return await real(rate, secrets.token_hex(8))
+
+    return around_stripe(shop, "create_tax_rate", around)
+
+
+def _bury_blindly(shop: Shop) -> Shop:
+    """Clean-up takes its word for Stripe's: what it wants to expire is expired."""
+
+    async def around(_real: Any, session_id: str) -> Any:
+        report = await shop.stripe.read_session(session_id)
+        return replace(report, state=PaymentState.EXPIRED)
+
+    return around_stripe(shop, "expire_session", around)
+
+
+def _mark_first(shop: Shop) -> Shop:
+    """The event is marked done, and then its effect is written."""
+
+    async def around(real: Any, *args: Any, event_id: str, **more: Any) -> Any:
+        await shop.db.transaction(finish_event, event_id, "done", shop.clock.now())
+        await asyncio.sleep(0.2)
+        return await real(*args, event_id=event_id, **more)
+
+    return around_transaction(shop, "apply_report", around)
+
+
+def _look_then_write(shop: Shop) -> Shop:
+    """“Not paid yet, so send a letter”: looked at in one transaction, written in another."""
+
+    async def around(real: Any, report: Any, *args: Any, **more: Any) -> Any:
+        pair = await shop.db.read(settlement.find_pair, report.session_id)
+        settled = await real(report, *args, **more)
+        if pair is not None and settled.command.paid and not pair.command.paid:
+            key = f"paid:{settled.command.id}:{secrets.token_hex(4)}"
+            now = shop.clock.now()
+            await shop.db.transaction(post_message, key, "paid", settled.command.id, now)
+        return settled
+
+    return around_transaction(shop, "apply_report", around)
+
+
+def _plan_apart(shop: Shop) -> Shop:
+    """“No live attempt, so make one”: the same, where the index that forbids it was dropped."""
+
+    async def around(real: Any, command_id: str, ticket: Ticket, accept: int | None) -> Any:
+        if await shop.db.read(live_attempts, command_id):
+            return await real(command_id, ticket, accept)
+        await asyncio.sleep(0.05)
+        return await shop.db.transaction(_add_anyway, command_id, ticket)
+
+    return around_transaction(shop, "plan_retry", around)
+
+
+def _add_anyway(conn: Connection, command_id: str, ticket: Ticket) -> Opening:
+    command, last = find_command(conn, command_id), list_attempts(conn, command_id)[0]
+    assert command is not None
+    number = last.number + secrets.randbelow(10**6) + 1
+    return opening._add_attempt(conn, command, last.quote, ticket, number)
+
+
+BUGS: dict[str, Callable[[Shop], Shop]] = {
+    bug.__name__.removeprefix("_"): bug
+    for bug in (_own_rate, _bury_blindly, _mark_first, _look_then_write, _plan_apart)
+}
+
+
+@contextmanager
+def _letters(bug: str) -> Iterator[None]:
+    """With ``look_then_write`` the settlement itself posts nothing, as long as the job lasts."""
+    real = settlement.post_message
+
+    def silent(_conn: Connection, _key: str, _kind: Kind, _id: str, _now: Any) -> bool:
+        return False
+
+    if bug == "look_then_write":
+        settlement.post_message = silent
+    try:
+        yield
+    finally:
+        settlement.post_message = real
+
+
+# -- one job after the other -------------------------------------------------------------------
+
+
+async def act(job: dict[str, Any]) -> dict[str, Any]:
+    """Do one job: open the shop, say ready, wait for the signal, play."""
+    clock = MovableClock()
+    clock.offset = timedelta(seconds=job["offset"])
+    settings = stage_settings(job["database_url"], job["stripe_url"])
+    shop = replace(open_shop(settings), clock=clock, mail=Letterbox())
+    playing = BUGS[job["bug"]](shop) if job.get("bug") else shop
+    actor = Actor(playing, job, random.Random(job["seed"]), [])
+    try:
+        await shop.db.read(find_command, "")  # connect before the signal, not after it
+        _say("ready")
+        await asyncio.to_thread(sys.stdin.readline)
+        with _letters(job.get("bug", "")):
+            for _ in range(job.get("rounds", 1)):
+                import time; t=time.time()
+                await ROLES[job["role"]](actor)
+                print("ROUND", job["role"], time.time()-t, actor.done, file=open("/tmp/rounds","a"))
+    finally:
+        await close_shop(shop)
+    return {"role": job["role"], "done": actor.done, "surprises": actor.surprises}
+
+
+def _say(word: Any) -> None:
+    print(json.dumps(word), flush=True)
+
+
+def main() -> None:
+    """Until stdin ends."""
+    import structlog
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    while line := sys.stdin.readline():
+        _say(asyncio.run(act(json.loads(line))))
+
+
+if __name__ == "__main__":
+    main()

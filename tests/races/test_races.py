@@ -1,0 +1,203 @@
+"""Several processes on one database and one Stripe: whoever comes first, the books are right.
+
+Each race is run again with a bug put in place, and then the same checks must fail: a race that
+cannot be lost proves nothing.
+"""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from commande.core.product import Price, Product
+from commande.db.catalogue import upsert_products
+from commande.db.tables import attempts, commands, messages, tax_rates
+from commande.flows.checkout import Opened
+from commande.flows.reconcile import reconcile
+from commande.flows.upkeep import expire_overdue
+from tests.races.conftest import Company
+from tests.support.stage import BOUQUET, BREAD, SERVICE, Stage
+
+
+async def _orders(stage: Stage, number: int) -> list[Opened]:
+    goods = [(BREAD, 1), (BOUQUET, 1), (SERVICE, 2)]
+    return [await stage.open(goods[n % 3]) for n in range(number)]
+
+
+async def _calm(stage: Stage) -> None:
+    """Everything that is under way comes to its end."""
+    stage.clock.offset += timedelta(seconds=90)  # leases of processes that ended
+    await stage.hear()
+    await stage.work()
+    await reconcile(stage.shop)
+    await expire_overdue(stage.shop, timedelta(days=400))
+
+
+async def _watch(stage: Stage, race: asyncio.Task[dict[str, int]]) -> int:
+    """Look over and over for two payable sessions of one command; how many looks."""
+    looks = 0
+    while not race.done():
+        found = [fact for fact in await stage.breaches("I4") if ", " in fact]
+        assert found == []
+        looks += 1
+        await asyncio.sleep(0.02)
+    return looks
+
+
+async def test_c14_c36_confirm_webhook_retry_and_clean_up_at_once_keep_the_books(
+    stage: Stage, company: Company
+) -> None:
+    opened = await _orders(stage, 18)
+    await stage.pass_time(hours=22, minutes=45)  # so that every retry must replace a session
+    roles = ["confirm", "hear", "retry", "buy forwards", "clean_up"]
+    race = asyncio.ensure_future(company.race(stage, roles, opened[:12], rounds=2))
+    # Six more that clean-up does not get before the others: they are fought for without it.
+    looks = await _watch(stage, race)
+    done = await race
+    await _calm(stage)
+    assert looks > 3
+    assert done["buy"] > 0
+    assert await stage.breaches() == []
+    statuses = Counter(row.status for row in await stage.rows(commands))
+    assert set(statuses) <= {"paid", "expired"}
+
+
+async def test_s02_four_processes_settle_the_same_commands_once(
+    stage: Stage, company: Company
+) -> None:
+    opened = await _orders(stage, 12)
+    for one in opened:
+        await stage.pay(one)
+    done = await company.race(stage, ["confirm", "confirm", "hear", "hear"], opened)
+    assert done["confirm"] == 24
+    await _calm(stage)
+    assert await stage.breaches() == []
+    assert len(await stage.rows(messages)) == 12
+
+
+async def test_s02_control_looking_in_one_transaction_and_writing_in_another_sends_two_letters(
+    stage: Stage, company: Company
+) -> None:
+    opened = await _orders(stage, 12)
+    for one in opened:
+        await stage.pay(one)
+    bug = {"bug": "look_then_write"}
+    await company.race(stage, ["confirm forwards"] * 4, opened, **bug)
+    assert "I6" in {fact[:2] for fact in await stage.breaches()}
+
+
+async def test_s02_control_alone_the_same_bug_goes_unnoticed(
+    stage: Stage, company: Company
+) -> None:
+    opened = [await stage.buy((BREAD, 1)) for _ in range(3)]
+    await company.race(stage, ["confirm"], opened, bug="look_then_write")
+    assert await stage.breaches() == []
+
+
+async def test_four_processes_that_need_one_new_rate_make_one(
+    stage: Stage, company: Company
+) -> None:
+    await company.race(stage, ["order"] * 4, [])
+    assert (len(await stage.rows(tax_rates)), await _rates(stage)) == (1, 1)
+    assert len(await stage.rows(commands)) == 4
+
+
+async def test_control_rates_made_under_keys_of_ones_own_are_many(
+    stage: Stage, company: Company
+) -> None:
+    await stage.fail("latency", seconds=0.3, count=4, path="/v1/tax_rates")
+    await company.race(stage, ["order"] * 4, [], bug="own_rate")
+    assert await _rates(stage) > 1
+
+
+async def _rates(stage: Stage) -> int:
+    return len((await stage.stripe_get("/v1/tax_rates?limit=100"))["data"])
+
+
+async def test_c36_paying_and_closing_in_the_same_second_ends_in_one_or_the_other(
+    stage: Stage, company: Company
+) -> None:
+    opened = await _orders(stage, 24)
+    # Clean-up begins with the oldest, the customers with the newest: they meet in the middle.
+    roles = ["clean_up", "clean_up", "buy backwards", "buy backwards"]
+    await company.race(stage, roles, opened)
+    await _calm(stage)
+    assert await stage.breaches() == []
+    statuses = Counter(row.status for row in await stage.rows(commands))
+    assert set(statuses) == {"paid", "expired"}, "nobody met"
+
+
+async def test_c36_control_closing_without_asking_stripe_buries_what_can_be_paid(
+    stage: Stage, company: Company
+) -> None:
+    opened = await _orders(stage, 12)
+    roles = ["clean_up", "clean_up", "buy backwards", "buy backwards"]
+    await company.race(stage, roles, opened, bug="bury_blindly")
+    assert "I9" in {fact[:2] for fact in await stage.breaches()}
+
+
+async def test_c10_four_processes_retry_one_command_and_make_one_session(
+    stage: Stage, company: Company
+) -> None:
+    opened = await _orders(stage, 3)
+    await stage.pass_time(hours=23, minutes=30)
+    await _calm(stage)
+    await company.race(stage, ["retry forwards"] * 4, opened, pays=0)
+    live = Counter(r.command_id for r in await stage.rows(attempts) if r.state == "open")
+    assert sorted(live.values()) == [1, 1, 1]
+    assert len(await stage.sessions()) == 6
+    assert await stage.breaches() == []
+
+
+async def test_c10_control_without_the_index_and_the_lock_there_are_two_payable_sessions(
+    stage: Stage, company: Company
+) -> None:
+    opened = await _orders(stage, 3)
+    await stage.pass_time(hours=23, minutes=30)
+    await _calm(stage)
+    await stage.sql("DROP INDEX one_live_attempt")
+    await company.race(stage, ["retry forwards"] * 4, opened, pays=0, bug="plan_apart")
+    assert "I4" in {fact[:2] for fact in await stage.breaches()}
+
+
+@pytest.mark.parametrize("bug", ["", "mark_first"], ids=["c16_c18", "c18_control"])
+async def test_a_worker_killed_while_it_handles_events(
+    stage: Stage, company: Company, bug: str
+) -> None:
+    """Nothing is lost; unless the event is marked before its effect: then a payment is."""
+    paid = [await stage.buy((BREAD, 1)) for _ in range(8)]
+    await stage.hear("checkout.session.completed")
+    stage.clock.offset += timedelta(minutes=6)  # old events: each is read again, slowly
+    await stage.fail("latency", seconds=0.2, count=None, path="/v1/checkout/*")
+    for killed_after in (0.3, 0.5):
+        await asyncio.to_thread(company.prepare, stage, ["work"], [], bug=bug)
+        company.actors[0].tell("go")
+        await asyncio.sleep(killed_after)
+        company.actors[0].end()
+        stage.clock.offset += timedelta(seconds=61)
+    await stage.recover()
+    await stage.work()
+    found = {fact[:2] for fact in await stage.breaches()}
+    assert found == ({"I1"} if bug else set())
+    if not bug:
+        assert [(await stage.command(one)).paid for one in paid] == [True] * 8
+
+
+async def test_new_rates_and_prices_do_not_disturb_those_who_pay(
+    stage: Stage, company: Company
+) -> None:
+    opened = await _orders(stage, 8)
+    race = asyncio.ensure_future(
+        company.race(stage, ["buy forwards", "confirm", "hear", "order"], opened, rounds=3)
+    )
+    minor = 681
+    while not race.done():
+        moved = Product(BREAD, f"Pain à {minor}", prices=(Price("entier", minor, "eur"),))
+        await stage.shop.db.transaction(upsert_products, [moved], stage.clock.now())
+        minor += 1
+        await asyncio.sleep(0.02)
+    await race
+    await _calm(stage)
+    assert minor > 690
+    assert await stage.breaches() == []
