@@ -1,22 +1,23 @@
-"""What the other processes do in a race: one job a line on stdin, one answer a line on stdout.
+"""What the other processes do in a race: one job after the other, told through a pipe.
 
 A job names a role, the shop's addresses, the commands to fight about, and at most one bug: the
 negative controls put the buggy version in place here and nowhere else.
 """
 
 import asyncio
-import json
+import logging
 import random
 import secrets
-import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from typing import Any
 
-from sqlalchemy import Connection
+import sqlalchemy
+import structlog
 
 from commande.core.letter import Kind
 from commande.core.payment import PaymentState
@@ -26,6 +27,7 @@ from commande.db.commands import find_command
 from commande.db.inbox import finish_event
 from commande.db.opening import Opening, Ticket
 from commande.db.outbox import post_message
+from commande.db.pairs import find_pair
 from commande.db.upkeep import live_attempts
 from commande.errors import CommandeError
 from commande.flows.checkout import open_checkout, retry_payment
@@ -172,7 +174,7 @@ def _look_then_write(shop: Shop) -> Shop:
     """“Not paid yet, so send a letter”: looked at in one transaction, written in another."""
 
     async def around(real: Any, report: Any, *args: Any, **more: Any) -> Any:
-        pair = await shop.db.read(settlement.find_pair, report.session_id)
+        pair = await shop.db.read(find_pair, report.session_id)
         settled = await real(report, *args, **more)
         if pair is not None and settled.command.paid and not pair.command.paid:
             key = f"paid:{settled.command.id}:{secrets.token_hex(4)}"
@@ -195,7 +197,7 @@ def _plan_apart(shop: Shop) -> Shop:
     return around_transaction(shop, "plan_retry", around)
 
 
-def _add_anyway(conn: Connection, command_id: str, ticket: Ticket) -> Opening:
+def _add_anyway(conn: sqlalchemy.Connection, command_id: str, ticket: Ticket) -> Opening:
     command, last = find_command(conn, command_id), list_attempts(conn, command_id)[0]
     assert command is not None
     number = last.number + secrets.randbelow(10**6) + 1
@@ -213,7 +215,7 @@ def _letters(bug: str) -> Iterator[None]:
     """With ``look_then_write`` the settlement itself posts nothing, as long as the job lasts."""
     real = settlement.post_message
 
-    def silent(_conn: Connection, _key: str, _kind: Kind, _id: str, _now: Any) -> bool:
+    def silent(_conn: sqlalchemy.Connection, _key: str, _kind: Kind, _id: str, _now: Any) -> bool:
         return False
 
     if bug == "look_then_write":
@@ -227,7 +229,7 @@ def _letters(bug: str) -> Iterator[None]:
 # -- one job after the other -------------------------------------------------------------------
 
 
-async def act(job: dict[str, Any]) -> dict[str, Any]:
+async def act(job: dict[str, Any], line: Connection) -> dict[str, Any]:
     """Do one job: open the shop, say ready, wait for the signal, play."""
     clock = MovableClock()
     clock.offset = timedelta(seconds=job["offset"])
@@ -237,30 +239,19 @@ async def act(job: dict[str, Any]) -> dict[str, Any]:
     actor = Actor(playing, job, random.Random(job["seed"]), [])
     try:
         await shop.db.read(find_command, "")  # connect before the signal, not after it
-        _say("ready")
-        await asyncio.to_thread(sys.stdin.readline)
+        line.send("ready")
+        await asyncio.to_thread(line.recv)
         with _letters(job.get("bug", "")):
             for _ in range(job.get("rounds", 1)):
-                import time; t=time.time()
                 await ROLES[job["role"]](actor)
-                print("ROUND", job["role"], time.time()-t, actor.done, file=open("/tmp/rounds","a"))
     finally:
         await close_shop(shop)
     return {"role": job["role"], "done": actor.done, "surprises": actor.surprises}
 
 
-def _say(word: Any) -> None:
-    print(json.dumps(word), flush=True)
-
-
-def main() -> None:
-    """Until stdin ends."""
-    import structlog
-
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    while line := sys.stdin.readline():
-        _say(asyncio.run(act(json.loads(line))))
-
-
-if __name__ == "__main__":
-    main()
+def perform(line: Connection) -> None:
+    """One job after the other, until the line is cut."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    with suppress(EOFError):
+        while True:
+            line.send(asyncio.run(act(line.recv(), line)))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
+import uvloop
 
 from commande.admin import demo_panel
 from commande.cli.demo_controls import DemoControls, MortalDatabase
@@ -34,7 +35,8 @@ def main() -> None:
     """Serve on an inherited socket until told to stop."""
     settings = load_settings(**json.loads(sys.stdin.readline()))
     configure_logs(settings.log_format, settings.log_level)
-    asyncio.run(_serve(settings, int(sys.argv[1])))
+    # uvloop answers at once (TCP_NODELAY) also on a socket that another process made.
+    uvloop.run(_serve(settings, int(sys.argv[1])))
 
 
 async def _serve(settings: Settings, descriptor: int) -> None:
