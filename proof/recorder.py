@@ -17,8 +17,9 @@ from typing import Any, Final
 import _sqlite3
 
 _OK: Final = 0
-_Open = ctypes.CFUNCTYPE(c_int, c_void_p, c_char_p, c_void_p, c_int, c_void_p)
-_Delete = ctypes.CFUNCTYPE(c_int, c_void_p, c_char_p, c_int)
+# The path is passed as an address: SQLite promises that it stays valid, and the real VFS keeps it.
+_Open = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_int, c_void_p)
+_Delete = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_int)
 _Write = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_int, c_int64)
 _Truncate = ctypes.CFUNCTYPE(c_int, c_void_p, c_int64)
 _Sync = ctypes.CFUNCTYPE(c_int, c_void_p, c_int)
@@ -62,6 +63,13 @@ class Truncate:
 
 
 @dataclass(frozen=True, slots=True)
+class Delete:
+    """The file was removed; its directory may not have been told for good."""
+
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sync:
     """Everything written to that file so far is durable when this returns."""
 
@@ -75,7 +83,7 @@ class Acknowledged:
     fact: Any
 
 
-Event = Write | Truncate | Sync | Acknowledged
+Event = Write | Truncate | Delete | Sync | Acknowledged
 
 
 class Unreachable(RuntimeError):
@@ -113,17 +121,22 @@ class Recorder:
             self._library.sqlite3_vfs_unregister(ctypes.byref(self._vfs))
             self._library.sqlite3_vfs_register(ctypes.byref(self._real), 1)
 
-    def _opened(self, _vfs: int, path: bytes | None, file: int, flags: int, out: int) -> int:
+    def _opened(self, _vfs: int, path: int | None, file: int, flags: int, out: int) -> int:
         answer: int = _Open(self._real.open)(ctypes.addressof(self._real), path, file, flags, out)
-        if answer == _OK and path is not None and path.decode().startswith(self._folder):
-            self._names[file] = path.decode().rpartition("/")[2]
+        name = ctypes.string_at(path).decode() if path else ""
+        if answer == _OK and name.startswith(self._folder):
+            self._names[file] = name.rpartition("/")[2]
             # The first word of an open file is its table of methods.
             place = ctypes.cast(file, POINTER(c_void_p))
             place[0] = ctypes.addressof(self._table(place[0]))
         return answer
 
-    def _deleted(self, _vfs: int, path: bytes, sync: int) -> int:
-        return int(_Delete(self._real.delete)(ctypes.addressof(self._real), path, sync))
+    def _deleted(self, _vfs: int, path: int, sync: int) -> int:
+        answer = int(_Delete(self._real.delete)(ctypes.addressof(self._real), path, sync))
+        name = ctypes.string_at(path).decode()
+        if answer == _OK and name.startswith(self._folder):
+            self.events.append(Delete(name.rpartition("/")[2]))
+        return answer
 
     def _table(self, address: int) -> _Methods:
         """The methods at that address with write, truncate and sync recorded; made once."""

@@ -88,7 +88,7 @@ def test_c36_clean_up_closes_an_open_page_and_settles_a_paid_one(shopper: Shoppe
     assert shopper.turns_back().code == "command_expired"
     command = shopper.looks()
     assert (command["status"], command["paid"], command["customer"]) == ("expired", False, None)
-    assert shopper.premises.letters_to(shopper.email) == []
+    assert shopper.letters() == []
 
 
 def test_the_command_line_shows_the_very_object_of_confirm(shopper: Shopper) -> None:

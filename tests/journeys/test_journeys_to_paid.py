@@ -1,4 +1,4 @@
-"""From a cart to a paid command, along every road that the reference knows, and a few worse ones."""
+"""From a cart to a paid command, along every road that the reference knows, and some worse ones."""
 
 from tests.support.shopper import (
     ASKS_THE_BANK,

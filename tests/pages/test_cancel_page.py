@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from commande.core.command import Status
+from commande.db.attempts import list_attempts
 from commande.db.catalogue import set_price, upsert_products
+from commande.db.tables import payments
 from tests.pages.street import BOUQUET, Page, Street, Visitor
 from tests.support.schema import content_of
 
@@ -108,6 +111,28 @@ def test_what_was_paid_in_the_last_second_is_not_cancelled(street: Street) -> No
     assert cancelled.title == "Cette commande est déjà payée"
     assert street.commands()[0].paid
     assert press(visitor, page).title == "Cette commande est déjà payée"
+
+
+def pay_late(conn: Any, command_id: str) -> None:
+    """Money for a closed command that the shop does not keep, as settlement records it."""
+    attempt = list_attempts(conn, command_id)[0]
+    row = {
+        "stripe_session_id": attempt.stripe_session_id, "command_id": command_id,
+        "attempt_id": attempt.id, "amount_minor": attempt.amount_minor, "currency": "eur",
+        "outcome": "late", "detail": {}, "disputed": False, "created_at": datetime.now(UTC),
+    }  # fmt: skip
+    conn.execute(payments.insert().values(row))
+
+
+def test_nobody_is_told_that_nothing_was_taken_when_money_came_too_late(street: Street) -> None:
+    visitor = street.visitor()
+    address, page = interrupt(street, visitor)
+    press(visitor, page, action="cancel")
+    street.read(pay_late, street.commands()[0].id)
+    for path in (address, address.replace("annulee", "terminee")):
+        shown = visitor.get(path)
+        assert shown.title == "Cette commande était déjà fermée"
+        assert "Rien n’a été débité" not in shown.text and "La somme revient" in shown.text
 
 
 def test_when_stripe_is_down_the_page_stays_and_says_so(street: Street) -> None:

@@ -2,13 +2,20 @@
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.requests import Request
 
+import commande
 from commande.db.catalogue import set_price
+from commande.stationery import Press, Visit, read_wording
+from commande.stationery.visit import Room
+from commande.web.pages.checkout import leave
 from tests.pages.street import BOUQUET, CAMILLE, Street
 
+ROOT = Path(commande.__file__).parent / "web"
 PAYLOADS = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "'-alert(1)-'",
     "{{1234*4321}}", "{% raw %}", "</textarea><svg onload=alert(1)>", "javascript:alert(1)",
@@ -191,3 +198,25 @@ def test_a_form_that_is_too_large_is_refused(street: Street) -> None:
     assert visitor.post("/commande", visitor.fill(city="x" * 70_000)).status == 413
     many = [("field", "x")] * 500
     assert visitor.post("/commande", many).status == 403
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("https://checkout.stripe.com/c/pay/cs_1", 303),
+        ("https://pay.shop.example/c/pay/cs_1", 200),
+        ("https://checkout.stripe.com.evil.example/c/pay/cs_1", 200),
+    ],
+)
+def test_a_payment_page_on_the_shops_own_domain_is_reached_by_a_link(
+    street: Street, url: str, status: int
+) -> None:
+    # A browser judges the redirect that answers a form, and would stop there without a word.
+    settings = street.shop.settings
+    press = Press(ROOT / "templates", read_wording(ROOT / "pages/wording.toml"), settings.zone)
+    scope = {"type": "http", "method": "POST", "path": "/commande", "headers": [],
+             "query_string": b""}  # fmt: skip
+    answer = leave(Visit(Room(settings, press, "/static/", ""), Request(scope)), url)
+    assert answer.status_code == status
+    assert (answer.headers.get("location") == url) is (status == 303)
+    assert (f'href="{url}"' in bytes(answer.body).decode()) is (status == 200)

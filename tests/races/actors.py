@@ -99,8 +99,9 @@ async def work(actor: Actor) -> None:
 
 
 async def clean_up(actor: Actor) -> None:
-    """Everything unpaid is overdue."""
-    await actor.attempt(expire_overdue(actor.shop, timedelta(0)))
+    """Everything unpaid of that age is overdue."""
+    age = timedelta(seconds=actor.job.get("older_than", 0))
+    await actor.attempt(expire_overdue(actor.shop, age))
 
 
 async def retry(actor: Actor) -> None:
@@ -115,8 +116,11 @@ async def retry(actor: Actor) -> None:
 
 async def buy(actor: Actor) -> None:
     """Customers pay on Stripe's page, the others do not come back."""
+    spared = {command["id"] for command in actor.job["commands"][: actor.job.get("spared", 0)]}
     for command in actor.commands():
-        await _pay(actor, command["url"])
+        if command["id"] not in spared:
+            await _pay(actor, command["url"])
+            await asyncio.sleep(actor.job.get("pause", 0))
 
 
 async def _pay(actor: Actor, url: str) -> None:

@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes
-from email.message import Message
+from email.message import EmailMessage
+from email.policy import default
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -109,14 +110,16 @@ class Premises:
         """The invariants that do not hold; all of them are asked."""
         return on_database(self.database_url, lambda db: find_breaches(db, self.stripe_url))
 
-    def letters_to(self, address: str) -> list[Message]:
-        return letters_to(self.folder / "mails", address)
+    def letters_about(self, ref: str) -> list[EmailMessage]:
+        return letters_about(self.folder / "mails", ref)
 
 
-def letters_to(folder: Path, address: str) -> list[Message]:
-    """The letters of a mail folder that go to this address."""
-    letters = [message_from_bytes(path.read_bytes()) for path in folder.glob("*.eml")]
-    return [letter for letter in letters if address in str(letter["To"])]
+def letters_about(folder: Path, ref: str) -> list[EmailMessage]:
+    """The letters of a mail folder whose subject names this command."""
+    letters = [
+        message_from_bytes(path.read_bytes(), policy=default) for path in folder.glob("*.eml")
+    ]
+    return [letter for letter in letters if ref in letter["Subject"]]
 
 
 @contextmanager

@@ -137,7 +137,8 @@ class Shopper:
     def letters(self) -> list[str]:
         """What the letters are about that lie in the mail folder, as the history tells it too."""
         told = sorted(str(fact.detail["letter"]) for fact in self.facts("mail_sent"))
-        return told if len(told) == len(self.premises.letters_to(self.email)) else []
+        lying = self.premises.letters_about(str(self.opened["ref"]))
+        return told if len(told) == len(lying) else []
 
     def sees_unpaid(self) -> None:
         command = self.looks()

@@ -31,7 +31,7 @@ def import_file(
     file: Annotated[Path, typer.Argument(help="JSON or CSV; - reads JSON from standard input.")],
 ) -> None:
     """Add or replace products by _id. Running servers see them at once; frozen quotes stay."""
-    settings = read_settings()
+    settings = read_settings(stripe=False)
     products = read_catalogue(_read(file), settings.currency, is_csv=file.suffix.lower() == ".csv")
     with progress("Importing") as bar:
         added, replaced = with_shop(lambda shop: import_products(shop, products, bar), settings)
@@ -52,7 +52,7 @@ def _read(file: Path) -> str:
 @app.command("list")
 def list_products(as_json: JsonOption = False) -> None:
     """List the catalogue with all prices."""
-    products = with_shop(lambda shop: shop.db.read(read_products))
+    products = with_shop(lambda shop: shop.db.read(read_products), read_settings(stripe=False))
     if as_json:
         print_json([_document(product) for product in products])
     elif not products:
@@ -85,7 +85,7 @@ def set_price(
     price: Annotated[str, typer.Argument(metavar="PRICE", help="Such as 29.99.")],
 ) -> None:
     """Change one price. Sessions that are open, and snapshots, keep the price they froze."""
-    settings = read_settings()
+    settings = read_settings(stripe=False)
     try:
         minor = to_minor(Decimal(price.replace(",", ".")), settings.currency)
     except (ValueError, InvalidOperation):

@@ -47,7 +47,7 @@ def list_all(
     ]
     if len(chosen) > 1:
         raise fail("Choose one of --unpaid, --paid and --attention.")
-    settings = read_settings()
+    settings = read_settings(stripe=False)
     state = chosen[0] if chosen else None
     rows = with_shop(lambda shop: shop.db.read(list_commands, state=state, limit=limit), settings)
     if as_json:
@@ -83,7 +83,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="ID|REF")]
 @app.command()
 def show(name: NameArgument, as_json: JsonOption = False) -> None:
     """Show one command with its whole story; --json prints the API's command object."""
-    settings = read_settings()
+    settings = read_settings(stripe=False)
 
     async def work(shop: Shop) -> None:
         command = await _find(shop, name)

@@ -47,9 +47,7 @@ class MortalDatabase:
             await self._database.transaction(_die_after, fn, args, kwargs)
         return await self._database.transaction(fn, *args, **kwargs)
 
-    async def read(
-        self, fn: TransactionFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
+    async def read(self, fn: TransactionFunction[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function on one snapshot."""
         return await self._database.read(fn, *args, **kwargs)
 

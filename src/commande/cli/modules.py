@@ -5,7 +5,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from commande.cli.terminal import JsonOption, fail, out, print_json, table, with_shop
+from commande.cli.terminal import JsonOption, fail, out, print_json, read_settings, table, with_shop
 from commande.core.document import instant
 from commande.db.modules import Module, add_module, list_modules, set_module
 from commande.shop import Shop
@@ -23,14 +23,14 @@ def add(module_type: Annotated[str, typer.Argument(metavar="TYPE")]) -> None:
 
     if not 1 <= len(module_type) <= 40:
         raise fail("A module's type has 1 to 40 characters.")
-    added = with_shop(work)
+    added = with_shop(work, read_settings(stripe=False))
     out.print(f"Module “{module_type}” " + ("added." if added else "is there already."))
 
 
 @app.command()
 def show(as_json: JsonOption = False) -> None:
     """Show all modules with their settings."""
-    modules = with_shop(lambda shop: shop.db.read(list_modules))
+    modules = with_shop(lambda shop: shop.db.read(list_modules), read_settings(stripe=False))
     if as_json:
         print_json([_document(module) for module in modules])
     elif not modules:
@@ -53,7 +53,7 @@ def set_settings(
     async def work(shop: Shop) -> bool:
         return await shop.db.transaction(set_module, module_type, change, shop.clock.now())
 
-    if not with_shop(work):
+    if not with_shop(work, read_settings(stripe=False)):
         raise fail(f"No module “{module_type}”. “commande module add {module_type}” adds it.")
     out.print(f"Module “{module_type}” changed.")
 

@@ -5,10 +5,9 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from commande.cli.terminal import fail, out, with_shop
+from commande.cli.terminal import fail, out, read_settings, with_shop
 from commande.db.modules import COMMANDS, add_module
 from commande.db.schema import migrate as migrate_database
-from commande.settings import load_settings
 from commande.shop import Shop
 
 ENV_FILE: Final = Path(".env")
@@ -47,7 +46,7 @@ def init() -> None:
         _write_env()
         out.print(".env written: fill in STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET.")
     _migrate_and_tell(_database_url())
-    if with_shop(_add_commands_module, load_settings(**_key_if_missing())):
+    if with_shop(_add_commands_module, read_settings(stripe=False)):
         out.print("Module “commands” added.")
     else:
         out.print("Module “commands” is there already.")
@@ -70,13 +69,8 @@ def _write_env() -> None:
         raise fail(f"Cannot write {ENV_FILE.absolute()}: {error.strerror}.") from error
 
 
-def _key_if_missing() -> dict[str, str]:
-    """Preparing a shop needs no Stripe key yet; nothing is sent anywhere."""
-    return {"stripe_secret_key": "sk_test_none"}
-
-
 def _database_url() -> str:
-    return load_settings(**_key_if_missing()).database_url
+    return read_settings(stripe=False).database_url
 
 
 def _migrate_and_tell(url: str) -> None:

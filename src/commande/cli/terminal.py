@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import IntEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from commande.db.schema import pending_migrations
+from commande.errors import SettingInvalid
 from commande.logs import configure_logs
 from commande.settings import Settings, load_settings
 from commande.shop import Shop, close_shop, open_shop
@@ -44,9 +45,21 @@ def fail(message: str, code: Exit = Exit.WRONG) -> typer.Exit:
     return typer.Exit(code)
 
 
-def read_settings(**overrides: Any) -> Settings:
-    """Settings for a verb; logs stay quiet so that the output is the answer."""
-    settings = load_settings(**overrides)
+NO_KEY: Final = {"stripe_secret_key": "sk_test_none"}
+"""Stands in for the Stripe key where nothing is asked of Stripe."""
+
+
+def read_settings(*, stripe: bool = True) -> Settings:
+    """Settings for a verb; logs stay quiet so that the output is the answer.
+
+    Without ``stripe`` the verb asks Stripe nothing, and works before there is a key.
+    """
+    try:
+        settings = load_settings()
+    except SettingInvalid as error:
+        if stripe or error.variable != "STRIPE_SECRET_KEY":
+            raise
+        settings = load_settings(**NO_KEY)
     configure_logs(settings.log_format, "error")
     return settings
 

@@ -165,7 +165,7 @@ class Crew:
         at = due - process.skew + 0.001
         # What stays due turn after turn is asked about more and more rarely: a duty that a long
         # outage stops would fill the trace.
-        tired = self._tired.get((process.name, duty.name), 0) if at < now else 0
+        tired = min(self._tired.get((process.name, duty.name), 0), 12) if at < now else 0
         soon = now + min(duty.every * 2.0**tired, _LONGEST_REST) * process.rng.random()
         return max(soon, at)
 

@@ -21,6 +21,7 @@ from commande.stripe_gateway.gateway import Gateway
 
 MUTANTS: Final[list[Mutant]] = []
 CORE, FLOWS, DB = "commande.core", "commande.flows", "commande.db"
+GATEWAY: Final = "commande.stripe_gateway"
 
 
 def mutant(
@@ -43,7 +44,7 @@ def no_binding_of_the_pair(bench: Bench) -> None:
     def make(_real: Any) -> Any:
         async def find_ours(shop: Any, session_id: str, command_id: str) -> Any:
             read = settlement_rows.find_command
-            returned = await shop.db.read(_pairs().read_return, session_id, command_id)
+            returned = await shop.db.read(_module(f"{DB}.pairs").read_return, session_id, command_id)
             other = await shop.db.read(read, command_id)
             if returned.pair is None or other is None:
                 raise DatabaseBusy("nothing to confirm")
@@ -78,8 +79,11 @@ def trust_the_browser(bench: Bench) -> None:
     bench.function(f"{FLOWS}.settlement", "write_report", make)
 
 
-@mutant("an event is believed as it is, however old", faults={"delayed": 0.5, "lost": 0.2})
+@mutant("an event is believed as it is, however old, and nobody asks", layers=2,
+        faults={"delayed": 0.5})  # fmt: skip
 def trust_the_event(bench: Bench) -> None:
+    nobody_asks(bench)
+
     def make(_real: Any) -> Any:
         async def carries_report(_shop: Any, event: Any, _report: Any) -> bool:
             return bool(event.session_id)
@@ -147,7 +151,18 @@ def refunds_ignored(bench: Bench) -> None:
 @mutant("a refund is asked for with a new key each time",
         faults={"hang_after": 0.3, "cut_body": 0.3})  # fmt: skip
 def double_refund(bench: Bench) -> None:
-    bench.method(Gateway, "create_refund", lambda real: _with_new_key(real, 3))
+    turns = count(1)
+
+    def make(real: Any) -> Any:
+        def call(operation: str, *given: Any, **more: Any) -> Any:
+            if operation == "create_refund":
+                more["key"] = f"{more['key']}-{next(turns)}"
+            return real(operation, *given, **more)
+
+        return call
+
+    real = _module(f"{GATEWAY}.troubles").Call
+    bench.constant(f"{GATEWAY}.gateway", "Call", make(real))
 
 
 @mutant("money for a buried command is dropped, and burying does not look at Stripe", layers=2)
@@ -203,7 +218,7 @@ def expiry_recomputed(bench: Bench) -> None:
 def address_before_the_record(bench: Bench) -> None:
     def make(_real: Any) -> Any:
         async def ask_stripe(shop: Any, found: Any) -> Any:
-            make_session = _flow("checkout")._make_session
+            make_session = _module(f"{FLOWS}.checkout")._make_session
             report = await make_session(shop, found)
             return replace(found.attempt, url=report.url, state=AttemptState.OPEN,
                            stripe_session_id=report.session_id)  # fmt: skip
@@ -268,13 +283,13 @@ def mail_before_commit(bench: Bench) -> None:
     def make(real: Any) -> Any:
         async def write_report(shop: Any, report: Any, *more: Any) -> Any:
             if report.paid:
-                pair = await shop.db.read(_pairs().find_pair, report.session_id)
+                pair = await shop.db.read(_module(f"{DB}.pairs").find_pair, report.session_id)
                 if pair is not None and pair.command.customer and not pair.command.paid:
                     links = Links("https://shop.example", "https://shop.example")
                     key = f"paid:{pair.command.id}"
                     paid = replace(pair.command, snapshot=take_snapshot(pair.attempt.quote))
                     await shop.mail.send(
-                        _letters().render_letter("paid", paid, shop.settings, links, key)
+                        _module("commande.letters.letter").render_letter("paid", paid, shop.settings, links, key)
                     )
             return await real(shop, report, *more)
 
@@ -307,8 +322,8 @@ def random_message_id(bench: Bench) -> None:
     def make(real: Any) -> Any:
         def render(*given: Any) -> Any:
             letter = real(*given)
-            kind, _, rest = letter.message_id.partition("@")
-            return replace(letter, message_id=f"{kind}.{next(turns)}@{rest}")
+            name, _, host = letter.message_id.partition("@")
+            return replace(letter, message_id=f"{name}.{next(turns)}@{host}")
 
         return render
 
@@ -342,7 +357,8 @@ def acknowledged_and_dropped(bench: Bench) -> None:
     bench.function(f"{FLOWS}.inbox", "receive_event", make)
 
 
-@mutant("an event that fails once is given up", faults={"429": 0.3, "hang_before": 0.3})
+@mutant("an event that fails once is given up",
+        faults={"500_before": 0.7, "hang_before": 0.5})  # fmt: skip
 def given_up_at_once(bench: Bench) -> None:
     bench.constant(f"{DB}.inbox", "MAX_TRIES", 1)
 
@@ -374,7 +390,7 @@ def nobody_asks(bench: Bench) -> None:
 @mutant("events are listed from the cursor on, without overlap",
         faults={"lost": 0.9, "late_listing": 0.9})  # fmt: skip
 def no_overlap(bench: Bench) -> None:
-    bench.constant(f"{FLOWS}.reconcile", "OVERLAP", _flow("reconcile").OVERLAP * 0)
+    bench.constant(f"{FLOWS}.reconcile", "OVERLAP", _module(f"{FLOWS}.reconcile").OVERLAP * 0)
 
 
 @mutant("a failed debit frees the command, whichever attempt it was of",
@@ -479,16 +495,8 @@ def nobody_asks_nor_cleans(bench: Bench) -> None:
 # -- pieces --------------------------------------------------------------------------------------
 
 
-def _flow(name: str) -> Any:
-    return sys.modules[f"{FLOWS}.{name}"]
-
-
-def _pairs() -> Any:
-    return sys.modules[f"{DB}.pairs"]
-
-
-def _letters() -> Any:
-    return sys.modules["commande.letters.letter"]
+def _module(name: str) -> Any:
+    return sys.modules[name]
 
 
 async def _do_nothing(*_given: Any, **_more: Any) -> None:

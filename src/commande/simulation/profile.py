@@ -51,7 +51,7 @@ REQUESTS: Final = (
 EVENTS: Final = (
     "lost", "doubled", "twin", "reordered", "delayed", "bad_signature", "late_listing",
 )  # fmt: skip
-_SECONDS: Final = {"reordered": (1, 30), "delayed": (5, 7200), "late_listing": (10, 14000)}
+_SECONDS: Final = {"reordered": (1, 30), "delayed": (5, 7200), "late_listing": (10, 6000)}
 _HOUR: Final = 3600.0
 
 

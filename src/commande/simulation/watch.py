@@ -142,7 +142,7 @@ class Watch:
         self.letters[letter.message_id] += 1
         kind, _, rest = letter.message_id.partition(".")
         if kind == "paid":
-            command_id = rest.partition("@")[0].removeprefix("paid.")
+            command_id = rest.partition("@")[0].removeprefix("paid.")[:24]
             query = "SELECT paid_at FROM commands WHERE id = ?"
             row = self._driver.execute(query, (command_id,)).fetchone()
             if row is None or row[0] is None:

@@ -13,6 +13,15 @@ from tests.support.fuzz.wire import Heard, Sent, Wire
 
 API = Path(__file__).parents[3] / "docs" / "api.md"
 PROBLEM = "application/problem+json"
+NO_HTTP = b"Invalid HTTP request received."
+
+
+def is_no_http(sent: Sent) -> bool:
+    """Whether blanks in the target or control characters in a header make it no request at all."""
+    texts = [value for _, value in sent.headers]
+    return b" " in sent.target.encode() or any(
+        byte < 32 and byte != 9 or byte == 127 for text in texts for byte in text
+    )
 
 
 def documented_codes() -> frozenset[str]:
@@ -38,7 +47,9 @@ class Judge:
     def faults(self, sent: Sent, heard: Heard) -> list[str]:
         """Everything that is wrong with an answer."""
         self.statuses[heard.status] += 1
-        found = []
+        found: list[str] = []
+        if is_no_http(sent):  # the server's own words, before there is a request to name
+            return [] if heard.body == NO_HTTP else [f"no HTTP, and was answered {heard.body[:80]!r}"]
         if heard.status >= 500:
             found.append(f"{heard.status} {heard.body[:200]!r}")
         if not re.fullmatch(r"r[0-9a-f]{16}", heard.headers.get("x-request-id", "")):
