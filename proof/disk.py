@@ -12,11 +12,13 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from proof.recorder import Acknowledged, Event, Sync, Truncate, Write
+from proof.recorder import Acknowledged, Delete, Event, Sync, Truncate, Write
 
 SECTOR: Final = 512
-Change = Write | Truncate
+Change = Write | Truncate | Delete
 Keep = Callable[[Random], str]
+Image = dict[str, bytes | bytearray]
+"""Files by name."""
 
 
 def _dice(kept: float, damaged: float) -> Keep:
@@ -44,43 +46,48 @@ MANNERS: Final[dict[str, Keep]] = {
 class Disk:
     """Follows a recording, event by event, and shows what a cut at this moment could leave."""
 
-    def __init__(self, files: dict[str, bytes]) -> None:
+    def __init__(self, files: Image) -> None:
         """``files`` are durable already."""
         self._durable = {name: bytearray(content) for name, content in files.items()}
         self._pending: dict[str, list[Change]] = {}
 
     def follow(self, event: Event) -> None:
         """The event has happened."""
-        if isinstance(event, Write | Truncate):
+        if isinstance(event, Write | Truncate | Delete):
             self._pending.setdefault(event.file, []).append(event)
         elif isinstance(event, Sync):
             content = self._durable.setdefault(event.file, bytearray())
             for change in self._pending.pop(event.file, []):
+                assert not isinstance(change, Delete), "a file came back: not played here"
                 _apply(content, change)
         else:
             assert isinstance(event, Acknowledged)
 
     @property
     def unsynced(self) -> int:
-        """How many writes only the machine's memory holds."""
+        """How many changes only the machine's memory holds."""
         return sum(len(changes) for changes in self._pending.values())
 
-    def cut(self, rng: Random, manner: str) -> dict[str, bytes]:
+    def cut(self, rng: Random, manner: str) -> Image:
         """The files as they are found afterwards."""
         keep = MANNERS[manner]
-        left = {}
+        left: Image = {}
         for name in self._durable.keys() | self._pending.keys():
             changes = self._pending.get(name, [])
-            if name not in self._durable and keep(rng) == "lost":
-                continue  # its directory entry was never synced either
+            gone = bool(changes) and isinstance(changes[-1], Delete)
+            if gone or name not in self._durable:
+                # Its directory was never told for good that it came, or that it went.
+                if (keep(rng) == "kept") is gone:
+                    continue
             content = bytearray(self._durable.get(name, b""))
             for change in changes:
-                _apply_some(content, change, keep, rng)
-            left[name] = bytes(content)
+                if not isinstance(change, Delete):
+                    _apply_some(content, change, keep, rng)
+            left[name] = content
         return left
 
 
-def write_image(files: dict[str, bytes], folder: Path) -> None:
+def write_image(files: Image, folder: Path) -> None:
     """Lay the files out in a folder that is emptied first."""
     for old in folder.iterdir():
         old.unlink()
@@ -88,7 +95,7 @@ def write_image(files: dict[str, bytes], folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-def _apply(content: bytearray, change: Change) -> None:
+def _apply(content: bytearray, change: Write | Truncate) -> None:
     if isinstance(change, Truncate):
         if change.size < len(content):
             del content[change.size :]
@@ -104,7 +111,9 @@ def _put(content: bytearray, offset: int, data: bytes) -> None:
     content[offset : offset + len(data)] = data
 
 
-def _apply_some(content: bytearray, change: Change, keep: Keep, rng: Random) -> None:
+def _apply_some(
+    content: bytearray, change: Write | Truncate, keep: Keep, rng: Random
+) -> None:
     """Each sector of one write on its own."""
     if isinstance(change, Truncate):
         if keep(rng) == "kept":

@@ -5,12 +5,14 @@ from contextlib import ExitStack
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from tests.browser.front_end import running_front_end
 from tests.browser.watch import Watch
 from tests.browser.window import Street, Window
 from tests.support.premises import opened_premises
+
+expect.set_options(timeout=30_000)  # two cores that others use too
 
 
 @pytest.fixture(scope="session", params=["its own site", "the storefront"])
@@ -34,6 +36,7 @@ async def watch(page: Page) -> AsyncIterator[Watch]:
     """Over the page's profile; at the end it must have seen nothing."""
     watch = Watch()
     await watch.over(page.context)
+    page.set_default_timeout(30_000)
     yield watch
     watch.saw_nothing()
 

@@ -78,9 +78,7 @@ async def test_the_back_link_offers_to_pay_after_all(window: Window) -> None:
 
 async def test_c15_a_closed_tab_is_paid_by_the_webhook_alone(window: Window) -> None:
     await window.orders()
-    await window.page.route("**/commande/terminee?*", lambda route: route.abort())
-    await pay_by_card(window.page, GOOD)
-    await window.page.close()
+    await window.pays_and_closes_the_tab(GOOD)
     await window.sees_paid(by="webhook")
 
 
@@ -94,8 +92,7 @@ async def test_c13_a_lost_webhook_is_paid_by_the_return_alone(window: Window) ->
 async def test_c15_both_lost_is_paid_by_reconciliation(window: Window) -> None:
     await window.orders()
     window.street.premises.silence()
-    await window.page.route("**/commande/terminee?*", lambda route: route.abort())
-    await pay_by_card(window.page, GOOD)
+    await window.pays_and_closes_the_tab(GOOD)
     await asyncio.to_thread(window.shopper.sees_unpaid)
     await asyncio.to_thread(window.street.premises.run, "reconcile")
     await window.sees_paid(by="reconcile")

@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.async_api import Page, Response, expect
+from playwright.async_api import Page, Response, Route, expect
 
 from tests.browser.front_end import FrontEnd
-from tests.browser.watch import Watch
-from tests.support.frontend import CONFIRM, CREATE
+from tests.browser.watch import Watch, pay_by_card
+from tests.support.frontend import CONFIRM
 from tests.support.premises import Premises
 from tests.support.shopper import Shopper
 
@@ -39,11 +38,12 @@ class Window:
     async def orders(self) -> None:
         """The reference's steps 1 and 2; ends on the payment page."""
         await self.page.goto(self.street.front_end.url)
-        answer = await self.heard(CREATE, lambda: self.page.click("#order"))
-        self.shopper.opened = answer
-        assert re.fullmatch(r"[0-9a-f]{24}", answer["commandId"])
-        await self.page.wait_for_url(answer["url"])
-        assert await self.pending() == answer["commandId"]
+        await self.page.click("#order")
+        await self.page.wait_for_url(f"{self.street.premises.stripe_url}/c/pay/*")
+        # Of the answer a browser keeps what the page made of it: where it went, what it stored.
+        self.shopper.opened = {"url": self.page.url, "commandId": await self.pending()}
+        self.shopper.opened |= self.shopper.address_back("cancel_url")
+        self.shopper.opened |= {"ref": (await self.looks())["ref"]}
 
     async def pending(self) -> str | None:
         """What the front end's step 1 keeps, and its step 3 clears."""
@@ -86,6 +86,23 @@ class Window:
         assert command["status"] == state
         assert command["paid"] is (state == "paid")
         return command
+
+    async def pays_and_closes_the_tab(self, number: str) -> None:
+        """Stripe hears of the payment; its answer, which leads back, finds nobody."""
+        heard = asyncio.Event()
+
+        async def swallow(route: Route) -> None:
+            if route.request.method != "POST":
+                await route.fallback()
+                return
+            await route.fetch(max_redirects=0)
+            heard.set()
+            await route.abort()
+
+        await self.page.route("**/c/pay/*", swallow)
+        await pay_by_card(self.page, number)
+        await heard.wait()
+        await self.page.close()
 
     async def looks(self) -> Any:
         return await asyncio.to_thread(self.shopper.looks)

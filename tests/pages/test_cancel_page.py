@@ -120,6 +120,7 @@ def pay_late(conn: Any, command_id: str) -> None:
         "stripe_session_id": attempt.stripe_session_id, "command_id": command_id,
         "attempt_id": attempt.id, "amount_minor": attempt.amount_minor, "currency": "eur",
         "outcome": "late", "detail": {}, "disputed": False, "created_at": datetime.now(UTC),
+        "as_of": datetime.now(UTC),
     }  # fmt: skip
     conn.execute(payments.insert().values(row))
 

@@ -55,7 +55,8 @@ async def test_c14_c36_confirm_webhook_retry_and_clean_up_at_once_keep_the_books
     await stage.pass_time(hours=22, minutes=45)
     overdue = timedelta(hours=22, minutes=45, seconds=30).total_seconds()
     roles = ["confirm", "hear", "retry", "buy", "clean_up"]
-    race = asyncio.ensure_future(company.race(stage, roles, opened, rounds=2, older_than=overdue))
+    job = {"rounds": 2, "older_than": overdue, "pause": 0.04}
+    race = asyncio.ensure_future(company.race(stage, roles, opened, **job))
     looks = await _watch(stage, race)
     done = await race
     await _calm(stage)

@@ -21,6 +21,7 @@ GOOD, DECLINED, ASKS_THE_BANK = "4242424242424242", "4000000000000002", "4000002
 # SEPA debits whose bank answers three minutes later: yes, and no.
 SEPA_PAYS, SEPA_FAILS = "DE08370400440532013003", "DE78370400440532013004"
 BANK_TAKES = 181.0
+PATIENCE = 30.0  # seconds: an event is handled within one, on a machine that is not busy
 _numbers = itertools.count(1)
 
 
@@ -119,7 +120,7 @@ class Shopper:
 
     def sees(self, status: str) -> dict[str, Any]:
         """Wait until the command says so (webhooks need a moment); the command."""
-        assert eventually(lambda: self.looks()["status"] == status, 15)
+        assert eventually(lambda: self.looks()["status"] == status, PATIENCE)
         return self.looks()
 
     def sees_paid(self, by: str) -> dict[str, Any]:
@@ -129,8 +130,9 @@ class Shopper:
         assert command["paid"] is True
         assert round(snapshot["totalPrice"] * 100) == self.session()["amount_total"]
         assert snapshot["products"][0]["product_id"] == BOUQUET
-        assert [fact.source for fact in self.facts("paid")] == [by]
-        assert eventually(lambda: "paid" in self.letters(), 15)
+        doors = [fact.source for fact in self.facts("paid")]
+        assert doors == [by], doors
+        assert eventually(lambda: "paid" in self.letters(), PATIENCE)
         assert self.letters().count("paid") == 1
         return command
 

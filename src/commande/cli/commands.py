@@ -56,15 +56,15 @@ def list_all(
     if not rows:
         out.print("No such command yet." if state else "No command yet.")
         return
-    shown = table("ref", "id", "status", "total", "appointment", "opened", right=("total",))
+    shown = table("ref", "status", "total", "appointment", "opened", "id", right=("total",))
     for row in rows:
         command = row.command
         status = command.status.value + (f", {command.attention}" if command.attention else "")
         amount = f"{to_major(row.total_minor, command.currency)} {command.currency.upper()}"
         shown.add_row(
-            command.ref, command.id, status, amount,
+            command.ref, status, amount,
             moment(command.appointment_at, settings.zone),
-            moment(command.created_at, settings.zone),
+            moment(command.created_at, settings.zone), command.id,
         )  # fmt: skip
     out.print(shown)
 

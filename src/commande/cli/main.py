@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from commande.cli import catalogue, commands, demo, doctor, modules, sandbox, serve, setup, upkeep
+from commande.cli import (
+    catalogue,
+    commands,
+    demo,
+    doctor,
+    modules,
+    sandbox,
+    serve,
+    setup,
+    simulate,
+    upkeep,
+)
 from commande.cli.terminal import Exit, fail, out
 from commande.errors import CommandeError
 from commande.version import __version__
@@ -47,6 +58,7 @@ app.add_typer(commands.app, name="commands")
 app.command("cleanup")(upkeep.cleanup)
 app.command("reconcile")(upkeep.reconcile)
 app.command("doctor")(doctor.doctor)
+app.command("simulate")(simulate.simulate)
 
 
 def main() -> None:

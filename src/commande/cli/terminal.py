@@ -23,7 +23,8 @@ from commande.shop import Shop, close_shop, open_shop
 
 R = TypeVar("R")
 
-out = Console(highlight=False)
+# Into a pipe or a file nothing is cut to the width of a screen that is not there.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
@@ -95,9 +96,9 @@ def print_json(value: object) -> None:
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     """A quiet table: a hairline under the head, amounts at the right."""
-    made = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 3, 0, 0))
+    made = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
 
 

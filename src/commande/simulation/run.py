@@ -10,8 +10,7 @@ from commande.simulation.audit import Audit
 from commande.simulation.customers import Shopper
 from commande.simulation.ground import START, Ground
 from commande.simulation.machinery import Courier, Crew, Weather
-from commande.simulation.profile import Profile, draw_profile
-from commande.simulation.scheduler import pause
+from commande.simulation.profile import Profile
 from commande.simulation.staff import Keeper, Stranger
 from commande.simulation.watch import Violation
 from commande.simulation.world import World
@@ -113,12 +112,7 @@ def _outcome(world: World, *, timeline: bool) -> Outcome:
         struck=world.struck,
         outcomes=world.outcomes,
         reached=world.points.reached,
-        timeline=[
-            f"{at - START:>12.3f}  {label}"
-            for at, label in zip(scheduler.times, scheduler.labels, strict=True)
-        ]
-        if timeline
-        else [],
+        timeline=scheduler.story(START) if timeline else [],
     )
 
 
@@ -136,6 +130,3 @@ def _say_nothing(*_words: object, **_more: object) -> None:
 def silence() -> None:
     """No log lines: a simulated shop meets more trouble in a second than a real one in a year."""
     structlog.configure(wrapper_class=_Silent, cache_logger_on_first_use=False)
-
-
-__all__ = ["Outcome", "draw_profile", "pause", "run_world", "silence"]

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Callable, Coroutine, Generator
 from random import Random
 from types import coroutine
-from typing import Any
+from typing import Any, Final
 
 Script = Callable[[], Coroutine[Any, Any, None]]
 
@@ -81,6 +81,7 @@ class Scheduler:
         """Killed coroutines: kept and never closed, so that no ``finally`` of theirs runs."""
         self.times = array("d")
         self.labels: list[str] = []
+        self.whose: list[Task | None] = []
         self.on_step: Callable[[Task], bool] = _always
         """Asked ahead of each step of a process; False: the process does not go on now."""
         self._heap: list[tuple[float, int, Task]] = []
@@ -90,6 +91,7 @@ class Scheduler:
         """Write a line of the trace: every decision leaves one."""
         self.times.append(self.now)
         self.labels.append(text)
+        self.whose.append(self.task)
 
     def spawn(
         self,
@@ -147,8 +149,8 @@ class Scheduler:
             if not self.on_step(task):
                 self.dead.append(task.coroutine)
                 return
-        self.note(task.label)
         self.task = task
+        self.note(task.label)
         if task.coroutine is None:
             task.coroutine = task.script()
         try:
@@ -161,6 +163,15 @@ class Scheduler:
             wanted.waiting = task
         else:
             self.push(wanted, task)
+
+    def story(self, start: float) -> list[str]:
+        """What happened, line by line, without the turns in which nothing does."""
+        lines = zip(self.times, self.whose, self.labels, strict=True)
+        return [
+            f"{_span(at - start):>12}  {_name(task):<20} {label}"
+            for at, task, label in lines
+            if label not in _QUIET
+        ]
 
     def fingerprint(self, *more: bytes) -> str:
         """The hash of everything that happened, in order and to the moment."""
@@ -184,3 +195,24 @@ class Scheduler:
 
 def _always(_task: Task) -> bool:
     return True
+
+
+# Steps that every story is full of.
+_QUIET: Final = frozenset(
+    {
+        "look", "rest", "courier", "parcel", "patience", "inbox", "outbox", "openings", "checks",
+        "refunds", "events", "clean-up", "prune", "events_due", "messages_due", "refunds_due",
+        "list_stuck_openings", "list_unsettled", "list_overdue",
+    }
+)  # fmt: skip
+
+
+def _name(task: Task | None) -> str:
+    if task is None:
+        return "·"
+    return f"{task.process.name} {task.name}" if task.process else task.name
+
+
+def _span(seconds: float) -> str:
+    hours, rest = divmod(seconds, 3600)
+    return f"{int(hours)}h {int(rest // 60):02d}m {rest % 60:06.3f}s"

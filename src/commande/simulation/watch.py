@@ -5,6 +5,7 @@ made it; each line is compared with what the stand-in for Stripe knows to be tru
 """
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -66,12 +67,16 @@ _EXPECTED: Final = frozenset(
 )  # fmt: skip
 
 
-class Violation(Exception):
+@dataclass(frozen=True, slots=True)
+class Violation:
     """An invariant does not hold."""
 
-    def __init__(self, invariant: str, fact: str, command_id: str | None = None) -> None:
-        super().__init__(f"{invariant}: {fact}")
-        self.invariant, self.fact, self.command_id = invariant, fact, command_id
+    invariant: str
+    fact: str
+    command_id: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.fact}"
 
 
 class Watch:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from schemathesis.core.failures import FailureGroup
 
 from tests.support.fuzz.forgeries import Forger, an_event
 from tests.support.fuzz.judge import Judge
-from tests.support.fuzz.requests import CHECKOUT, gets, posts
+from tests.support.fuzz.requests import CHECKOUT, POSTED, gets, posts
 from tests.support.fuzz.wire import Sent, Wire, as_bytes
 from tests.support.stage import BOUQUET, BREAD, SERVICE
 
@@ -66,7 +66,14 @@ class Fuzz:
     def hostile(self, number: int, count: int) -> None:
         """Raw requests that no front end sends."""
         drawn = posts(self.documents) | posts(self.documents) | gets([self.opened["commandId"]])
-        self._round(number, count, drawn, self.ask)
+        self._round(number, count, drawn, self.ask_everywhere)
+
+    def ask_everywhere(self, sent: Sent) -> None:
+        """A body is hostile at every address that takes one."""
+        for target in [f"{CHECKOUT}/{name}" for name in POSTED]:
+            self.ask(sent if sent.method != "POST" else replace(sent, target=target))
+            if sent.method != "POST":
+                return
 
     def ask(self, sent: Sent) -> None:
         """One request; every fault of its answer is kept."""
@@ -252,4 +259,7 @@ def tame_customers(description: dict[str, Any]) -> None:
     order = schemas["CheckoutRequest"]["properties"]
     order["appointment"]["enum"] = [an_order()["appointment"]]
     order["note"] = {"enum": [None, "a", "b"]}
-    schemas["Item"]["properties"] |= {"product_id": {"enum": [BOUQUET]}, "type": {"enum": ["grand"]}}
+    order["items"]["maxItems"] = 3
+    item = schemas["Item"]["properties"]
+    item |= {"product_id": {"enum": [BOUQUET]}, "type": {"enum": ["grand"]}}
+    item["quantity"]["maximum"] = 9
