@@ -75,10 +75,10 @@ class Disk:
         for name in self._durable.keys() | self._pending.keys():
             changes = self._pending.get(name, [])
             gone = bool(changes) and isinstance(changes[-1], Delete)
-            if gone or name not in self._durable:
-                # Its directory was never told for good that it came, or that it went.
-                if (keep(rng) == "kept") is gone:
-                    continue
+            unsure = gone or name not in self._durable
+            # Its directory was never told for good that it went, or that it came.
+            if unsure and (keep(rng) == "kept") is gone:
+                continue
             content = bytearray(self._durable.get(name, b""))
             for change in changes:
                 if not isinstance(change, Delete):
@@ -111,9 +111,7 @@ def _put(content: bytearray, offset: int, data: bytes) -> None:
     content[offset : offset + len(data)] = data
 
 
-def _apply_some(
-    content: bytearray, change: Write | Truncate, keep: Keep, rng: Random
-) -> None:
+def _apply_some(content: bytearray, change: Write | Truncate, keep: Keep, rng: Random) -> None:
     """Each sector of one write on its own."""
     if isinstance(change, Truncate):
         if keep(rng) == "kept":

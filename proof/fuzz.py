@@ -24,7 +24,7 @@ from commande.stripe_gateway.events import read_event
 from proof.tally import Tally
 from tests.support.fuzz.api import Fuzz
 from tests.support.fuzz.forgeries import Forger, an_event, judge
-from tests.support.fuzz.ground import walk
+from tests.support.fuzz.walk import walk
 from tests.support.fuzz.wire import Sent
 from tests.support.premises import SECRET, Premises, opened_premises
 

@@ -27,6 +27,7 @@ from proof.till import NAME, Level, Till, Told, make_shop
 ORDERS: Final = 40
 CUTS_OF_ONE: Final = 1000
 """Cuts of one recording: some 4,000 places, so that most are taken once or not at all."""
+FINDINGS: Final = 20
 STALE_INDEX: Final = 0.3
 GOES_ON: Final = 100
 """Every so many images the shop is opened on one and sells again."""
@@ -84,21 +85,24 @@ def prove(
     cuts: int,
     seed: int,
     level: Level = "full",
-    tell: Callable[[int, int], None] = lambda done, total: None,
+    tell: Callable[[int, int], None] | None = None,
 ) -> None:
     """Add cuts to the tally until there are so many. Deterministic but for SQLite's own salts."""
-    memory = Path("/dev/shm")  # noqa: S108 - images are only looked at: no disk need hold them
+    memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
         folder = Path(name)
         shop = make_shop(folder)
         while (done := tally.counts["cuts"]) < cuts:
-            name = f"{seed + tally.counts['recordings']}"
+            number = f"{seed + tally.counts['recordings']}"
             began = time.perf_counter()
-            events = record(folder, shop, level, name)
-            for images, findings in cut(folder, shop, events, min(CUTS_OF_ONE, cuts - done), name):
+            events = record(folder, shop, level, number)
+            share = min(CUTS_OF_ONE, cuts - done)
+            for images, findings in cut(folder, shop, events, share, number):
                 tally.counts.update(images)
-                tally.findings += [f"seed {name}: {finding}" for finding in findings][:3]
-                tell(tally.counts["cuts"], cuts)
+                tally.findings += [f"seed {number}: {finding}" for finding in findings]
+                if tell is not None:
+                    tell(tally.counts["cuts"], cuts)
+            del tally.findings[FINDINGS:]
             tally.counts["recordings"] += 1
             tally.counts["writes recorded"] += len(events)
             tally.note("seconds", time.perf_counter() - began)

@@ -5,6 +5,7 @@ linked to, so that the shop's own engine is recorded unchanged. Everything is pa
 slowed or altered. https://www.sqlite.org/vfs.html; the layouts are frozen by SQLite's ABI.
 """
 
+import _sqlite3
 import ctypes
 import sqlite3
 from collections.abc import Iterator
@@ -13,8 +14,6 @@ from ctypes import POINTER, c_char_p, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-
-import _sqlite3
 
 _OK: Final = 0
 # The path is passed as an address: SQLite promises that it stays valid, and the real VFS keeps it.
@@ -28,7 +27,7 @@ _Sync = ctypes.CFUNCTYPE(c_int, c_void_p, c_int)
 class _Methods(ctypes.Structure):
     """``sqlite3_io_methods``, version 3."""
 
-    _fields_ = [  # noqa: RUF012 - ctypes reads the list once
+    _fields_ = [
         ("version", c_int),
         *((name, c_void_p) for name in ("close", "read", "write", "truncate", "sync")),
         *((f"other{number}", c_void_p) for number in range(13)),
@@ -38,7 +37,7 @@ class _Methods(ctypes.Structure):
 class _Vfs(ctypes.Structure):
     """``sqlite3_vfs``, version 3."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         *((name, c_int) for name in ("version", "file_size", "longest_path")),
         *((name, c_void_p) for name in ("next", "name", "data", "open", "delete")),
         *((f"other{number}", c_void_p) for number in range(13)),
@@ -166,7 +165,7 @@ class Recorder:
 
 
 def _library() -> ctypes.CDLL:
-    """The library behind ``sqlite3``: its own module's, or the interpreter's. Raises Unreachable."""
+    """The library behind ``sqlite3``: its module's or the interpreter's. Raises Unreachable."""
     for path in (getattr(_sqlite3, "__file__", None), None):
         try:
             library = ctypes.CDLL(path)

@@ -205,4 +205,3 @@ def _run(runner: GroupRunner, calls: list[Call]) -> None:
     for call in calls:
         if call.error is not None:
             raise call.error
-

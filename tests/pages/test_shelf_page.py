@@ -96,3 +96,13 @@ def test_static_files_are_kept_by_browsers_and_nothing_else_is_served(street: St
     assert visitor.get("/static/commande.css").headers["cache-control"] == "no-cache"
     for name in ("nothing.css", "../wording.toml", "%2e%2e/wording.toml", "img/../../press.py"):
         assert visitor.get(f"/static/{name}").status == 404
+
+
+def test_an_address_that_leads_nowhere_is_a_page_for_people_and_a_problem_for_programs(
+    street: Street,
+) -> None:
+    page = street.visitor().get("/nowhere", Accept="text/html")
+    assert page.status == 404
+    assert "Cette page n’existe pas" in page.text
+    problem = street.visitor().get("/nowhere", Accept="application/json")
+    assert (problem.status, '"not_found"' in problem.text) == (404, True)

@@ -1,37 +1,9 @@
 """``simulate``: the real flows under a seeded scheduler, with everything that can break."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
-
-from commande.cli.terminal import Exit, err, fail, out, table
-from commande.simulation.bench import Mutant
-from commande.simulation.campaign import Totals, run_campaign
-from commande.simulation.ground import Ground
-from commande.simulation.mutants import Catch, catch_all
-from commande.simulation.mutations import MUTANTS
-from commande.simulation.points import POINTS
-from commande.simulation.profile import draw_profile
-from commande.simulation.report import write_report
-from commande.simulation.run import Outcome, run_world, silence
-from commande.simulation.shrink import Shrunk, shrink
-
-# More stories than that nobody reads; the seeds of all are listed.
-_STORIES = 3
-_LINES = 80
 
 
 def simulate(
@@ -53,119 +25,12 @@ def simulate(
     trials: Annotated[int, typer.Option(min=1, help="Searches for each seeded bug.")] = 3,
 ) -> None:
     """Simulate checkouts with random faults; exit code 1 when an invariant breaks."""
-    silence()
+    # Imported late: it brings the stand-in and every other room with it.
+    from commande.cli import worlds
+
     if world is not None:
-        _tell_world(world, frozenset(without.split(",")) - {""})
+        worlds.tell_world(world, frozenset(without.split(",")) - {""})
     elif mutants:
-        _hunt(seed, _chosen(mutant), trials, budget, report)
+        worlds.hunt(seed, worlds.chosen(mutant), trials, budget, report)
     else:
-        _campaign(checkouts, seed, jobs, report)
-
-
-class _Rate(ProgressColumn):
-    """How many a second."""
-
-    def render(self, task: Task) -> Text:
-        """Nothing until there is something to count."""
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="dim")
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
-               TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _tell_world(seed: int, without: frozenset[str]) -> None:
-    outcome = run_world(draw_profile(seed, without=without), Ground(), timeline=True)
-    for line in outcome.timeline:
-        out.print(line, markup=False, soft_wrap=True)
-    out.print(
-        f"Seed {seed}: {outcome.checkouts} checkouts, {outcome.steps:,} steps, "
-        f"trace {outcome.fingerprint}."
-    )
-    _end(outcome)
-
-
-def _end(outcome: Outcome) -> None:
-    for violation in outcome.violations:
-        err.print(f"[red]broken[/red] {violation}", soft_wrap=True)
-    if outcome.violations:
-        raise typer.Exit(Exit.ATTENTION)
-    out.print("No invariant broke.")
-
-
-def _campaign(checkouts: int, seed: int, jobs: int, report: Path | None) -> None:
-    with _bar("Simulating") as bar:
-        totals = run_campaign(checkouts, seed, jobs, bar)
-    _print_totals(totals)
-    shrunk = _shrink(totals)
-    if report is not None:
-        report.write_text(write_report(totals, shrunk), encoding="utf-8")
-        out.print(f"Report: {report}")
-    if totals.failures:
-        raise typer.Exit(Exit.ATTENTION)
-
-
-def _print_totals(totals: Totals) -> None:
-    reached = sum(1 for point in POINTS if totals.reached.get(point))
-    out.print(
-        f"{totals.checkouts:,} checkouts in {totals.worlds:,} worlds, {totals.struck.total():,} "
-        f"faults, {totals.steps:,} steps, {totals.seconds:.0f} s ({totals.rate:,.0f} checkouts/s). "
-        f"{reached} of {len(POINTS)} crash and interleaving points reached."
-    )
-    if not totals.failures:
-        out.print("No invariant broke.")
-    for failure in totals.failures:
-        err.print(f"[red]broken[/red] seed {failure.seed}: {failure.violations[0]}", soft_wrap=True)
-
-
-def _shrink(totals: Totals) -> list[Shrunk]:
-    """Make the first failures small, and tell them."""
-    shrunk = []
-    ground = Ground() if totals.failures else None
-    for failure in totals.failures[:_STORIES]:
-        assert ground is not None  # noqa: S101 – there is a failure
-        found = shrink(failure.seed, ground)
-        if found is None:
-            err.print(f"Seed {failure.seed} does not fail again: that is a defect of its own.")
-            continue
-        shrunk.append(found)
-        for line in found.outcome.timeline[-_LINES:]:
-            err.print(line, markup=False, soft_wrap=True)
-        err.print(f"See it again: {found.command}", soft_wrap=True)
-    return shrunk
-
-
-def _chosen(name: str) -> list[Mutant]:
-    chosen = [mutant for mutant in MUTANTS if name in ("", mutant.name)]
-    if not chosen:
-        raise fail(f"There is no seeded bug “{name}”.")
-    return chosen
-
-
-def _hunt(seed: int, chosen: list[Mutant], trials: int, budget: int, report: Path | None) -> None:
-    with _bar("Hunting") as bar:
-        caught = catch_all(
-            Ground(), seed=seed, trials=trials, budget=budget, mutants=chosen, progress=bar
-        )
-    _print_catches(caught)
-    if report is not None:
-        page = write_report(Totals(seed), caught=caught, title="Seeded bugs")
-        report.write_text(page, encoding="utf-8")
-        out.print(f"Report: {report}")
-    if not all(one.caught for one in caught):
-        raise typer.Exit(Exit.ATTENTION)
-
-
-def _print_catches(caught: list[Catch]) -> None:
-    shown = table("Bug", "What it does", "Layers", "Caught", "Worlds", right=("Layers", "Worlds"))
-    for one in caught:
-        worlds = "" if one.median is None else f"{one.median:g}"
-        word = "yes" if one.caught else "[red]no[/red]"
-        shown.add_row(one.mutant.name, one.mutant.breaks, str(one.mutant.layers), word, worlds)
-    out.print(shown)
-    out.print(f"{sum(one.caught for one in caught)} of {len(caught)} caught.")
+        worlds.campaign(checkouts, seed, jobs, report)

@@ -55,7 +55,8 @@ class Totals:
 
 def choose_seeds(checkouts: int, first: int) -> tuple[list[int], int]:
     """The seeds whose worlds together have so many checkouts, and how many they really have."""
-    seeds, total = [], 0
+    seeds: list[int] = []
+    total = 0
     for seed in count(first):
         if total >= checkouts:
             return seeds, total

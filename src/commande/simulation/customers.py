@@ -158,13 +158,13 @@ class Shopper:
     async def come_back(self, address: str | None = None) -> Command | None:
         """Stripe sends the browser to the success page, which confirms."""
         address = address or self.addresses[-1]
-        session = address.rsplit("/", 1)[-1]
         for _ in range(self.rng.randint(1, 4)):
             reply = self.confirm(address)
             await wait_for(reply)
             if isinstance(reply.value, tuple) and not reply.lost:
                 self._check(reply.value[0])
-                return reply.value[0]
+                command: Command = reply.value[0]
+                return command
             if isinstance(reply.error, (CommandNotFound, SessionMismatch)) and not reply.lost:
                 self.world.watch.cry("I11", f"a customer's own pair was refused: {reply.error}",
                                      self.commands[address])  # fmt: skip

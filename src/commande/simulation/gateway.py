@@ -103,7 +103,9 @@ class SimulatedClient:
         return call.method.upper(), call.path.format(id=call.id), call.params, headers
 
 
-def _read(call: Call, status: int, headers: dict[str, str], body: bytes) -> Any:
+def _read(
+    call: Call, status: int, headers: dict[str, str], body: bytes
+) -> dict[str, Any] | Trouble:
     """The answer of one try, judged as the real client judges it."""
     try:
         data = orjson.loads(body)

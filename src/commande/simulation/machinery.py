@@ -22,8 +22,9 @@ _DUE: Final = {
     "refunds": _MIN.format("next_at", "refunds", "state = 'creating'"),
     "openings": _MIN.format("opening_until", "attempts", "state = 'creating'"),
     "checks": _MIN.format("check_at", "attempts", "check_at IS NOT NULL"),
-    "clean-up": "coalesce((SELECT 0 FROM commands WHERE status = 'expiring' LIMIT 1),"
-    " 86400 + " + _MIN.format("created_at", "commands", "status = 'unpaid'") + ")",
+    "clean-up": "coalesce((SELECT 0 FROM commands WHERE status = 'expiring' LIMIT 1), 86400 + {})".format(  # noqa: S608, E501 – constants
+        _MIN.format("created_at", "commands", "status = 'unpaid'")
+    ),
 }
 _ASK: Final = f"SELECT {', '.join(_DUE.values())}"
 # Duties without a due row run by their timetable, stretched: thousands of idle turns would show

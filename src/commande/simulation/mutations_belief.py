@@ -30,9 +30,8 @@ from commande.simulation.wrong import (
 def no_binding_of_the_pair(bench: Bench) -> None:
     def make(_real: Any) -> Any:
         async def find_ours(shop: Any, session_id: str, command_id: str) -> Any:
-            read = settlement_rows.find_command
             returned = await shop.db.read(module(f"{DB}.pairs").read_return, session_id, command_id)
-            other = await shop.db.read(read, command_id)
+            other = await shop.db.read(module(f"{DB}.commands").find_command, command_id)
             if returned.pair is None or other is None:
                 raise DatabaseBusy("nothing to confirm")
             return returned, returned.pair
@@ -157,7 +156,7 @@ def late_money_dropped(bench: Bench) -> None:
     bury_without_expiring.make(bench)
 
     def make(real: Any) -> Any:
-        def decide(command: Any, *more: Any) -> Decision:
+        def decide(command: Any, *more: Any) -> Any:
             if command.status is Status.EXPIRED:
                 return Decision(Action.NOTHING)
             return real(command, *more)

@@ -44,7 +44,7 @@ def resume_with_a_new_key(bench: Bench) -> None:
 @mutant("the expiry is computed anew for every request", faults={"hang_after": 0.2})
 def expiry_recomputed(bench: Bench) -> None:
     def make(real: Any) -> Any:
-        def resolve(parameters: dict[str, Any], known: Any) -> dict[str, Any]:
+        def resolve(parameters: dict[str, Any], known: Any) -> Any:
             return real(parameters, known) | {"expires_at": parameters["expires_at"] - next(turns)}
 
         return resolve
@@ -111,4 +111,4 @@ def retry_without_expiring(bench: Bench) -> None:
 @mutant("a late opener opens an attempt that clean-up closed", faults={"stall": 0.03}, layers=2)
 def reopened_after_the_fence(bench: Bench) -> None:
     bury_with_live_attempts.make(bench)
-    bench.function(f"{DB}.attempts", "find_attempt", lambda real: always_creating(real))
+    bench.function(f"{DB}.attempts", "find_attempt", always_creating)

@@ -34,11 +34,8 @@ def mail_before_commit(bench: Bench) -> None:
                     links = Links("https://shop.example", "https://shop.example")
                     key = f"paid:{pair.command.id}"
                     paid = replace(pair.command, snapshot=take_snapshot(pair.attempt.quote))
-                    await shop.mail.send(
-                        module("commande.letters.letter").render_letter(
-                            "paid", paid, shop.settings, links, key
-                        )
-                    )
+                    render = module("commande.letters.letter").render_letter
+                    await shop.mail.send(render("paid", paid, shop.settings, links, key))
             return await real(shop, report, *more)
 
         return write_report
@@ -140,7 +137,7 @@ def no_overlap(bench: Bench) -> None:
         faults={"doubled": 0.5, "delayed": 0.5, "twin": 0.5})  # fmt: skip
 def failure_un_pays(bench: Bench) -> None:
     def make(real: Any) -> Any:
-        def decide(command: Any, attempt: Any, report: Any, *more: Any) -> Decision:
+        def decide(command: Any, attempt: Any, report: Any, *more: Any) -> Any:
             if report.state is PaymentState.FAILED:
                 return Decision(Action.FAILED, Status.UNPAID, AttemptState.CLOSED)
             return real(command, attempt, report, *more)

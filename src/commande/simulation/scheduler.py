@@ -103,7 +103,8 @@ class Scheduler:
         after: float = 0.0,
     ) -> Task:
         """Start a coroutine that much later."""
-        task = Task(name, script, process, rng or (self.task.rng if self.task else Random(0)))
+        dice = rng or (self.task.rng if self.task else Random(0))  # noqa: S311 – dice, not keys
+        task = Task(name, script, process, dice)
         self.push(after, task)
         return task
 

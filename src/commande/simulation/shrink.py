@@ -71,6 +71,6 @@ def shrink(
         return None
     profile = draw_profile(seed)
     search.drop([f"customer-{number}" for number in range(profile.checkouts)])
-    search.drop(sorted(profile.faults | (weather or {})))
+    search.drop(sorted(profile.faults | dict(weather or {})))
     search.drop(["keeper", "stranger"])
     return Shrunk(seed, search.without, search.best, search.runs)

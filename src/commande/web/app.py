@@ -1,6 +1,6 @@
 """The application: one shop behind HTTP, ready to serve or to be mounted in another program."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -62,7 +62,7 @@ def create_app(
         redirect_slashes=False,
         telemetry=_TELEMETRY,
         middleware=_middleware(shop.settings),
-        exception_handlers={CommandeError: answer_error, HTTPException: answer_refusal},
+        exception_handlers={CommandeError: answer_error, HTTPException: _refuse(shop)},
         lifespan=_lifespan(shop, own=own, work=worker),
     )
     app.state.shop, app.state.worker = shop, None
@@ -92,6 +92,24 @@ def _lifespan(shop: Shop, *, own: bool, work: bool) -> Any:
                 await close_shop(shop)
 
     return lifespan
+
+
+def _refuse(shop: Shop) -> Callable[[Request, Exception], Coroutine[Any, Any, Response]]:
+    """Problem documents for programs; a person who lost her way in the shop gets a page."""
+    if not shop.settings.storefront:
+        return answer_refusal
+    from commande.web.pages import lost_page
+
+    page = lost_page(shop)
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        lost = isinstance(error, HTTPException) and error.status_code == 404
+        person = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+        if lost and person and not request.url.path.startswith("/api/"):
+            return await page(request)
+        return await answer_refusal(request, error)
+
+    return refuse
 
 
 def _middleware(settings: Settings) -> list[Middleware]:

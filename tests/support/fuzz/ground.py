@@ -74,7 +74,7 @@ class Opened:
         def serve(app: Any) -> str:
             return self._servers.enter_context(serving(app))
 
-        stage = await self._rooms.enter_async_context(staged(url, serve))
+        stage = await self._rooms.enter_async_context(staged(url, serve, log_level="error"))
         stage.shop = seeded(stage.shop)
         return await self._rooms.enter_async_context(opened_to_the_public(stage))
 

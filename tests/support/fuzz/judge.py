@@ -49,7 +49,8 @@ class Judge:
         self.statuses[heard.status] += 1
         found: list[str] = []
         if is_no_http(sent):  # the server's own words, before there is a request to name
-            return [] if heard.body == NO_HTTP else [f"no HTTP, and was answered {heard.body[:80]!r}"]
+            words = b"" if sent.method == "HEAD" else NO_HTTP
+            return [] if heard.body == words else [f"no HTTP, yet answered {heard.body[:80]!r}"]
         if heard.status >= 500:
             found.append(f"{heard.status} {heard.body[:200]!r}")
         if not re.fullmatch(r"r[0-9a-f]{16}", heard.headers.get("x-request-id", "")):
