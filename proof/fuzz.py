@@ -59,7 +59,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("what", choices=tuple(PROOFS))
     parser.add_argument("--cases", type=int, default=2000, metavar="N",
                         help="cases in all, those in the state file included")  # fmt: skip
-    parser.add_argument("--seed", type=int, help="of the first round; drawn and printed if left out")
+    parser.add_argument(
+        "--seed", type=int, help="of the first round; drawn and printed if left out"
+    )
     parser.add_argument("--state", type=Path, metavar="FILE", help="adds up over several runs")
     return parser.parse_args()
 
@@ -113,7 +115,9 @@ def fuzz_webhooks(tally: Tally, cases: int, seed: int, bar: Step) -> None:
         number = seed + tally.counts["rounds"]
         count = min(FORGERIES, cases - tally.counts["cases"])
         forger = Forger(number, an_event(now), SECRET, now)
-        seen = judge(lambda body, header, at: read_event(body, header, (SECRET,), at), forger, count)
+        seen = judge(
+            lambda body, header, at: read_event(body, header, (SECRET,), at), forger, count
+        )
         tally.counts["cases"] += seen.drawn
         tally.counts["refused"] += seen.refused
         tally.counts["accepted, untouched"] += seen.unchanged

@@ -194,6 +194,7 @@ BREACHES = {
     "arrows": ("db/sample.py", "import commande.flows.sample"),
     "cycles": ("web/sample.py", "import commande.web.other"),
     "sandbox-apart": ("sandbox/sample.py", "import commande.errors"),
+    "verify-outside": ("verify/sample.py", "import commande.errors"),
     "sandbox-unseen": ("web/sample.py", "import commande.sandbox.sample"),
     "adapters-by-hand": ("flows/sample.py", "import commande.mail"),
     "flows-plain": ("flows/sample.py", "import asyncio"),
@@ -235,7 +236,18 @@ def test_every_import_contract_bites(tmp_path: Path) -> None:
 
 def build_model_house(package: Path) -> None:
     """The rooms of the house with nearly nothing in them."""
-    for room in ("", "cli", "web", "admin", "stationery", "flows", "db", "core", "sandbox"):
+    for room in (
+        "",
+        "cli",
+        "web",
+        "admin",
+        "stationery",
+        "flows",
+        "db",
+        "core",
+        "sandbox",
+        "verify",
+    ):
         (package / room).mkdir(parents=True, exist_ok=True)
         (package / room / "__init__.py").touch()
         if room:

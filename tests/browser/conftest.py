@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 from tests.browser.front_end import running_front_end
 from tests.browser.watch import Watch
 from tests.browser.window import Street, Window
+from tests.support.demo import Demo, running_demo
 from tests.support.premises import opened_premises
 
 expect.set_options(timeout=30_000)  # two cores that others use too
@@ -29,6 +30,13 @@ def street(
         premises = open_.enter_context(opened_premises(folder / "shop", database, site_url=site))
         front_end.api = premises.urls[0]
         yield Street(premises, front_end, own)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One demo for all who only visit it."""
+    with running_demo(tmp_path_factory.mktemp("demo") / "data") as demo:
+        yield demo
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -165,7 +165,13 @@ class _Watch:
     def run(self) -> None:
         """Start, tell where, and start again whenever the server dies."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
+            signal.signal(number, _leave)
+        try:
+            self._keep_alive()
+        finally:
+            self._end()
+
+    def _keep_alive(self) -> None:
         deaths: list[float] = []
         told = False
         while len(deaths) < MOST_DEATHS:
@@ -196,14 +202,15 @@ class _Watch:
         server.stdin.flush()
         return server
 
-    def _stop(self, _number: int, _frame: FrameType | None) -> NoReturn:
-        if self._server is not None and self._server.poll() is None:
-            self._server.terminate()
-            try:
-                self._server.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self._server.kill()
-        raise typer.Exit
+    def _end(self) -> None:
+        """Let the server finish what it holds."""
+        if self._server is None or self._server.poll() is not None:
+            return
+        self._server.terminate()
+        try:
+            self._server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
 
     def _wait_until_ready(self, server: "subprocess.Popen[str]") -> bool:
         until = time.monotonic() + PATIENCE_SECONDS
@@ -224,3 +231,8 @@ class _Watch:
             f"Payment  test card 4242 4242 4242 4242, others at one click; faults: {site}/demo"
         )
         out.print("Stop     Ctrl-C; the data stays, --fresh begins again")
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Told to stop: unwind first, for whoever is waiting for a process cannot end it meanwhile."""
+    raise typer.Exit

@@ -16,6 +16,7 @@ from commande.cli import (
     setup,
     simulate,
     upkeep,
+    verify,
 )
 from commande.cli.terminal import Exit, fail, out
 from commande.errors import CommandeError
@@ -58,6 +59,7 @@ app.add_typer(commands.app, name="commands")
 app.command("cleanup")(upkeep.cleanup)
 app.command("reconcile")(upkeep.reconcile)
 app.command("doctor")(doctor.doctor)
+app.command("verify")(verify.verify)
 app.command("simulate")(simulate.simulate)
 
 

@@ -153,7 +153,20 @@ class Shopper:
         except Refusal:
             self.world.scheduler.note(f"customer-{self.number} is refused")
             return False
+        if self.rng.random() < 0.06:
+            # The shopkeeper sees it in Stripe's dashboard before the shop has heard of it.
+            self.world.scheduler.spawn("hasty refund", lambda: self._refund(session),
+                                       after=self.rng.random() * 40)  # fmt: skip
         return True
+
+    async def _refund(self, session: str) -> None:
+        intent = self.world.watch.truth(session)["payment_intent"]
+        try:
+            self.world.engine.dashboard.refund(intent)
+        except Refusal:
+            self.world.outcomes["refund refused at Stripe"] += 1
+        else:
+            self.world.reach("C32")
 
     async def come_back(self, address: str | None = None) -> Command | None:
         """Stripe sends the browser to the success page, which confirms."""

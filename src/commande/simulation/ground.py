@@ -1,6 +1,6 @@
 """What every world begins with: an empty shop with a small catalogue, made once and copied."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -76,6 +76,13 @@ class Ground:
             coroutine.send(None)
         except StopIteration:
             return
+
+    def rows_of_all(self) -> Iterator[bytes]:
+        """Every row there is, for the fingerprint; pages of a file may differ with equal rows."""
+        query = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
+        for (table,) in self.driver.execute(query).fetchall():
+            rows = self.driver.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 – ours
+            yield "\n".join(sorted(map(repr, rows))).encode()
 
     def begin(self, sql: Iterable[str] = ()) -> None:
         """A new world: nothing of the last one is left. ``sql`` takes layers away for a mutant."""

@@ -80,7 +80,8 @@ def processing_not_fenced(bench: Bench) -> None:
     bench.function(f"{DB}.upkeep", "fence_overdue", make)
 
 
-@mutant("clean-up puts up no fence, and burying asks for none", layers=2)
+@mutant("clean-up puts up no fence, and burying asks for none", layers=2,
+        faults={"hang_before": 0.5, "hang_after": 0.3})  # fmt: skip
 def no_fence(bench: Bench) -> None:
     bench.drop("TRIGGER", "commands_status_moves")
     bench.function(f"{DB}.upkeep", "_fence", lambda _: lambda *_a: None)

@@ -107,7 +107,7 @@ def _outcome(world: World, *, timeline: bool) -> Outcome:
         seed=world.profile.seed,
         checkouts=world.profile.checkouts,
         steps=len(scheduler.labels),
-        fingerprint=scheduler.fingerprint(world.ground.rows.image()),
+        fingerprint=scheduler.fingerprint(*world.ground.rows_of_all()),
         violations=world.watch.violations,
         struck=world.struck,
         outcomes=world.outcomes,

@@ -196,7 +196,9 @@ def _other_secret(f: Forger, _parts: list[str]) -> list[str]:
 
 def _other_bodys(f: Forger, _parts: list[str]) -> list[str]:
     # None that a changed body could turn out to be: with the secret that would be no forgery.
-    other = f.random.choice([b"#", b'{"id": "evt_2"}', f.body + b"#", f.body.replace(b"5998", b"1")])
+    other = f.random.choice(
+        [b"#", b'{"id": "evt_2"}', f.body + b"#", f.body.replace(b"5998", b"1")]
+    )
     return [f"t={f.stamp}", f"v1={signature(other, f.stamp, f.secret)}"]
 
 

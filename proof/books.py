@@ -1,0 +1,95 @@
+"""Holds the shop's database against what its customers were told, and against Stripe."""
+
+import asyncio
+import json
+import urllib.request
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from commande.core.command import AttemptState
+from commande.db import Database
+from commande.db.tables import attempts, commands, events, idempotency_keys, messages
+from proof.ledger import Facts, Ledger
+from tests.support.invariants import find_breaches
+
+
+async def find_losses(db: Database, facts: Facts) -> list[str]:
+    """I11: every acknowledged fact that is not in the database; empty when nothing was lost.
+
+    The facts are those of a moment before this is called: customers go on meanwhile.
+    """
+    return await db.read(_compare, facts)
+
+
+async def audit(db: Database, stripe_url: str, ledger: Ledger) -> list[str]:
+    """Everything that is wrong once the upkeep has run: all invariants, and nothing on its way.
+
+    Every session that Stripe calls paid is one applied payment, one snapshot, one confirmation,
+    with equal amounts (I1, I2, I3, I6); each acknowledged fact stands (I11); nothing is
+    half-made (I12).
+    """
+    wrong = await find_losses(db, ledger.facts())
+    wrong += await find_breaches(db, stripe_url)
+    wrong += await db.read(_half_made)
+    return wrong + ledger.wrong
+
+
+async def read_acknowledged(stripe_url: str, key: str) -> set[str]:
+    """The events whose webhook was answered 2xx, as Stripe keeps it."""
+    return await asyncio.to_thread(_delivered, stripe_url, key)
+
+
+def _compare(conn: Connection, facts: Facts) -> list[str]:
+    held: dict[str, Any] = {
+        row.id: row
+        for row in conn.execute(
+            select(commands.c.id, commands.c.paid_session_id, commands.c.snapshot)
+        )
+    }
+    live = attempts.c.state != AttemptState.CREATING
+    query = select(attempts.c.stripe_session_id, attempts.c.command_id).where(live)
+    sessions = dict(conn.execute(query).tuples().all())
+    stored = set(conn.execute(select(events.c.stripe_event_id)).scalars())
+    wrong = []
+    for opening in facts.opened:
+        if sessions.get(opening.session) != opening.command or opening.command not in held:
+            wrong.append(f"I11: the answer {opening.command} {opening.session} is lost")
+    for command, (session, minor) in facts.paid:
+        row = held.get(command)
+        total = row.snapshot["total_minor"] if row is not None and row.snapshot else None
+        if row is None or (row.paid_session_id, total) != (session, minor):
+            wrong.append(f"I11: the confirmed payment of {command} by {session} is lost")
+    wrong += [f"I11: the acknowledged event {event} is lost" for event in facts.webhooks
+              if event not in stored]  # fmt: skip
+    return wrong
+
+
+def _half_made(conn: Connection) -> list[str]:
+    """What is still on its way though nobody is at work any more."""
+    waiting = messages.c.state.in_(["pending", "dead"])
+    letters = conn.execute(select(messages.c.key).where(waiting)).scalars()
+    wrong = [f"I12: the letter {key} was not dealt with" for key in letters]
+    ending = commands.c.status.in_(["unpaid", "expiring", "processing"])
+    unsettled = conn.execute(select(commands.c.id, commands.c.status).where(ending))
+    wrong += [f"I12: {row.id} is {row.status} after the upkeep" for row in unsettled]
+    orphans = select(idempotency_keys.c.command_id).where(
+        idempotency_keys.c.command_id.not_in(select(commands.c.id))
+    )
+    return wrong + [
+        f"I12: a key names {command}, which is not there"
+        for command in conn.execute(orphans).scalars()
+    ]
+
+
+def _delivered(stripe_url: str, key: str) -> set[str]:
+    found: list[str] = []
+    while True:
+        after = f"&starting_after={found[-1]}" if found else ""
+        address = f"{stripe_url}/v1/events?limit=100&delivery_success=true{after}"
+        request = urllib.request.Request(address, headers={"Authorization": f"Bearer {key}"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            page = json.loads(answer.read())
+        found += [event["id"] for event in page["data"]]
+        if not page["has_more"]:
+            return set(found)

@@ -1,0 +1,386 @@
+"""One shop's life under kill -9, from an empty database to the comparison of its books."""
+
+import asyncio
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Final
+
+import orjson
+
+from commande.core.product import Price, Product
+from commande.db import open_database
+from commande.db.catalogue import upsert_products
+from commande.db.modules import COMMANDS, add_module
+from commande.db.schema import migrate
+from commande.ids import Ids
+from commande.shop import RealClock
+from proof.board import Board, new_board
+from proof.books import audit, find_losses, read_acknowledged
+from proof.crowd import BOUQUET, BREAD, KEY, Crowd
+from proof.ledger import Ledger
+from tests.support.postgres import Postgres
+
+ROOT: Final = Path(__file__).parent.parent
+SECRET: Final = "whsec_of_the_proof"
+SLOTS: Final = 8
+LATEST: Final = 0.15
+"""A kill by the clock comes at most so many seconds after the last start."""
+PATIENCE: Final = 20.0
+# Which processes a shop consists of: (role, worker inside).
+SHAPES: Final = (
+    (("server", True),),
+    (("server", False), ("worker", False)),
+    (("server", False), ("server", False), ("worker", False)),
+    (("server", True), ("server", True)),
+)
+# Points at which a process is told to die, and up to how many of them it may pass before.
+TARGETS: Final = {
+    "request": 10, "statement": 80, "commit": 15, "committed": 15, "asked": 5, "answered": 5,
+    "answering": 10,
+}  # fmt: skip
+CATALOGUE: Final = [
+    Product(BOUQUET, "Bouquet de saison", tax_percentage=Decimal(10),
+            prices=(Price("standard", 2999, "eur"),)),
+    Product(BREAD, "Pain de campagne", tax_percentage=Decimal("5.5"),
+            prices=(Price("entier", 680, "eur"),)),
+]  # fmt: skip
+
+
+class Cradle:
+    """The warmed parent, spoken to from here."""
+
+    def __enter__(self) -> "Cradle":
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "proof.cradle"],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={name: value for name, value in os.environ.items()
+                 if not name.startswith(("COMMANDE_", "STRIPE_"))},
+        )  # fmt: skip
+        self._read()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+
+    def ask(self, **order: Any) -> dict[str, Any]:
+        """Do this; what came of it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(orjson.dumps(order).decode() + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the cradle is gone")
+        answer: dict[str, Any] = orjson.loads(line)
+        return answer
+
+
+@dataclass
+class Premises:
+    """Where shops are set up: a cradle, a folder, and a database that is ready to sell."""
+
+    cradle: Cradle
+    folder: Path
+    template: str
+    server: Postgres | None = None
+
+    @classmethod
+    def on_sqlite(cls, cradle: Cradle, folder: Path) -> "Premises":
+        """Each shop gets a copy of one file."""
+        url = f"sqlite:///{folder / 'template.sqlite'}"
+        _furnish(url)
+        return cls(cradle, folder, url)
+
+    @classmethod
+    def on_postgres(cls, cradle: Cradle, folder: Path, server: Postgres, url: str) -> "Premises":
+        """Each shop gets a copy of one database."""
+        _furnish(url)
+        return cls(cradle, folder, url, server)
+
+    def furnish(self, name: str, folder: Path) -> str:
+        """A database for one shop."""
+        if self.server is None:
+            shutil.copy(self.template.removeprefix("sqlite:///"), folder / "shop.sqlite")
+            return f"sqlite:///{folder / 'shop.sqlite'}"
+        database = f"kill_{name}".replace("-", "_")
+        template = self.template.rpartition("/")[2]
+        self.server.execute(f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
+        return self.server.url(database)
+
+    def keep(self, url: str, folder: Path) -> None:
+        """Save what a look into the database may tell."""
+        if self.server is not None:
+            dump = [self.server.binaries / "pg_dump", "-f", folder / "shop.sql", url]
+            subprocess.run(dump, check=False, timeout=60)
+
+    def clear(self, url: str, folder: Path) -> None:
+        """The shop is no more."""
+        if self.server is not None:
+            self.server.execute(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
+        shutil.rmtree(folder)
+
+
+def _furnish(url: str) -> None:
+    migrate(url)
+
+    async def fill() -> None:
+        db, now = open_database(url), RealClock().now()
+        await db.transaction(add_module, Ids().object_id(now), COMMANDS, now)
+        await db.transaction(upsert_products, CATALOGUE, now)
+        await db.close()
+
+    asyncio.run(fill())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens to one shop."""
+
+    name: str
+    kills: int
+    customers: int = 12
+    broken: str | None = None
+    aim: tuple[str, int, float] | None = None
+    """Point, most passes, seconds after it: where everybody dies; mixed when left out."""
+
+
+@dataclass
+class Victim:
+    """One process."""
+
+    role: str
+    worker: bool
+    board: Board
+    slot: int
+    pid: int = 0
+    handle: int = -1
+    """A pidfd: unlike the number it can never mean another process."""
+
+    def is_dead(self) -> bool:
+        """Whether it has ended."""
+        return self.handle < 0 or bool(select.select([self.handle], [], [], 0)[0])
+
+    def kill(self) -> None:
+        """kill -9."""
+        if not self.is_dead():
+            signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+
+    def forget(self) -> None:
+        """It is dead: let go of the handle."""
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
+
+
+@dataclass
+class World:
+    """A shop, its Stripe, its customers, and who dies when."""
+
+    place: Premises
+    plan: Plan
+    counts: Counter[str] = field(default_factory=Counter)
+    restarts: list[float] = field(default_factory=list)
+    """Seconds from a death to the moment when the process works again."""
+
+    def __post_init__(self) -> None:
+        self._rng = Random(self.plan.name)
+        self.folder = self.place.folder / f"world-{self.plan.name}"
+        self.folder.mkdir()
+        self.url = self.place.furnish(self.plan.name, self.folder)
+        boards = new_board(self.folder / "board", SLOTS)
+        shape = self._rng.choice(SHAPES)
+        self._victims = [
+            Victim(role, worker, boards[slot], slot) for slot, (role, worker) in enumerate(shape)
+        ]
+        self._upkeep = Victim("upkeep", False, boards[SLOTS - 2], SLOTS - 2)
+        self._stripe = Victim("stripe", False, boards[SLOTS - 1], SLOTS - 1)
+        self._ledger = Ledger(self.folder / "ledger")
+        self._db = open_database(self.url)
+
+    async def run(self) -> list[str]:
+        """Live; everything that is wrong in the end."""
+        try:
+            return await self._live()
+        finally:
+            for victim in (*self._victims, self._upkeep, self._stripe):
+                victim.kill()
+                victim.forget()
+            self._ledger.close()
+            await self._db.close()
+
+    async def _live(self) -> list[str]:
+        self._open_stripe()
+        for victim in self._victims:
+            self._start(victim)
+        await self._all_ready(self._victims)
+        # Of a world's kills so many are the upkeep's.
+        last = max(1, self.plan.kills // 6)
+        crowd = Crowd(self._shop_url, self._stripe_url, self._ledger, self._rng)
+        crowd.start(self.plan.customers)
+        wrong: list[str] = []
+        for _ in range(self.plan.kills - last):
+            wrong += await self._kill_some()
+        await crowd.stop()
+        self.counts.update(crowd.counts)
+        for victim in self._victims:
+            victim.kill()
+        for _ in range(last):
+            await self._kill_upkeep()
+        wrong += await self._compare_books()
+        found = sorted(set(wrong))
+        self.counts["lost"] = sum(finding.startswith("I11") for finding in found)
+        self.counts["half-made"] = sum(finding.startswith("I12") for finding in found)
+        return found
+
+    # -- deaths --------------------------------------------------------------------------------
+
+    async def _kill_some(self) -> list[str]:
+        """One death of one process, or of all at the same time; and what was lost by it."""
+        everybody = len(self._victims) == 1 or self._rng.random() < 0.4
+        chosen = self._victims if everybody else [self._rng.choice(self._victims)]
+        await self._wait_for_death(chosen)
+        died_at = time.monotonic()
+        self.counts["kills"] += 1
+        who = "all at once" if len(chosen) > 1 else chosen[0].role
+        self.counts[f"killed: {who}"] += 1
+        for victim in chosen:
+            self._start(victim)
+        await self._all_ready(chosen)
+        self.restarts.append(max(victim.board.ready_at for victim in chosen) - died_at)
+        return await self._look_up()
+
+    async def _wait_for_death(self, chosen: list[Victim]) -> None:
+        """By the clock, or at a point that the first of them comes to; then all of them."""
+        first, aim = chosen[0], self.plan.aim or self._aim()
+        deadline = self._rng.uniform(0, LATEST)
+        if aim is not None:
+            point, most, delay = aim
+            first.board.arm(point, self._rng.randint(1, most), delay)
+            deadline = 2 * LATEST
+        give_up = time.monotonic() + deadline
+        while time.monotonic() < give_up and not first.is_dead():
+            await asyncio.sleep(0.001)
+        self.counts[f"phase: {first.board.last}"] += 1
+        for victim in chosen:
+            victim.kill()
+        await self._are_dead(chosen)
+
+    def _aim(self) -> tuple[str, int, float] | None:
+        """Half of the deaths are aimed at a point, the others come by the clock."""
+        if self._rng.random() < 0.5:
+            return None
+        point = self._rng.choice(list(TARGETS))
+        return point, TARGETS[point], self._rng.choice((0.0, self._rng.uniform(0, 0.003)))
+
+    async def _kill_upkeep(self) -> None:
+        """The upkeep dies too; what it left half-done is done by the next."""
+        upkeep = self._upkeep
+        self._start(upkeep)
+        give_up = time.monotonic() + self._rng.uniform(0, 0.6)
+        while time.monotonic() < give_up and not upkeep.is_dead():
+            await asyncio.sleep(0.002)
+        self.counts["kills"] += 1
+        self.counts["killed: upkeep"] += 1
+        self.counts[f"phase: {upkeep.board.last}"] += 1
+        upkeep.kill()
+        await self._are_dead([upkeep])
+
+    async def _are_dead(self, victims: list[Victim]) -> None:
+        while not all(victim.is_dead() for victim in victims):
+            await asyncio.sleep(0.0005)
+        for victim in victims:
+            victim.forget()
+
+    # -- starts --------------------------------------------------------------------------------
+
+    def _open_stripe(self) -> None:
+        ask = self.place.cradle.ask
+        stripe, shop = (
+            ask(do="listen", name="stripe")["port"],
+            ask(do="listen", name="shop")["port"],
+        )
+        self._stripe_url, self._shop_url = (f"http://127.0.0.1:{n}" for n in (stripe, shop))
+        self._fork(self._stripe, url=self._stripe_url, seed=self.plan.name, secret=SECRET,
+                   webhook=f"{self._shop_url}/api/checkout/webhook")  # fmt: skip
+
+    def _start(self, victim: Victim) -> None:
+        victim.board.clear()
+        settings = {
+            "stripe_secret_key": KEY,
+            "stripe_webhook_secrets": SECRET,
+            "stripe_api_base": self._stripe_url,
+            "database_url": self.url,
+            "site_url": "https://shop.example",
+            "secret_key": "the secret of a proof, long enough",
+        }
+        # Each upkeep finds the leases of the one that died before it over.
+        later = 5 + 2 * self.counts["killed: upkeep"]
+        self._fork(victim, settings=settings, worker=victim.worker, broken=self.plan.broken,
+                   minutes=later)  # fmt: skip
+
+    def _fork(self, victim: Victim, **more: Any) -> None:
+        log, board = str(self.folder / "log"), str(self.folder / "board")
+        answer = self.place.cradle.ask(
+            do="fork", role=victim.role, log=log, board=board, slot=victim.slot, **more
+        )
+        victim.pid = answer["pid"]
+        victim.handle = os.pidfd_open(victim.pid)
+
+    async def _all_ready(self, victims: list[Victim]) -> None:
+        give_up = time.monotonic() + PATIENCE
+        while not all(victim.board.ready_at for victim in victims):
+            if any(victim.is_dead() for victim in victims) or time.monotonic() > give_up:
+                raise RuntimeError(f"It did not come back: see {self.folder / 'log'}")
+            await asyncio.sleep(0.001)
+
+    # -- books ---------------------------------------------------------------------------------
+
+    async def _look_up(self) -> list[str]:
+        """Every fact acknowledged so far, in the database as it is after this death."""
+        facts = self._ledger.facts()
+        wrong = await find_losses(self._db, facts)
+        await self._let_go()
+        self.counts["facts looked up"] += facts.count
+        return wrong
+
+    async def _let_go(self) -> None:
+        """Hold no connection: the next death shall find the database with none but the shop's."""
+        await self._db.close()
+        self._db = open_database(self.url)
+
+    async def _compare_books(self) -> list[str]:
+        """The upkeep once more, undisturbed; then everything must be accounted for."""
+        self._start(self._upkeep)
+        give_up = time.monotonic() + 3 * PATIENCE
+        while not self._upkeep.is_dead():
+            if time.monotonic() > give_up:
+                return ["the upkeep does not end"]
+            await asyncio.sleep(0.005)
+        self._upkeep.forget()
+        self._ledger.hear(await read_acknowledged(self._stripe_url, KEY))
+        wrong = await audit(self._db, self._stripe_url, self._ledger)
+        self.counts["acknowledged facts"] += self._ledger.facts().count
+        self.counts["commands"] += len({o.command for o in self._ledger.opened.values()})
+        self.counts["paid sessions"] += len(self._ledger.charged)
+        return wrong

@@ -1,0 +1,120 @@
+"""`commande demo` from its start to its end."""
+
+import json
+import os
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from playwright.async_api import Page
+
+from commande.db.commands import list_commands
+from tests.browser.front_end import DATE, EXAMPLE
+from tests.support.demo import Demo, is_alive, running_demo, start_demo
+from tests.support.ports import free_port
+from tests.support.serving import answers, wait_until
+from tests.support.shopper import ask
+
+
+def test_it_prints_four_lines_and_sells_at_once(demo: Demo) -> None:
+    lines = demo.printed.splitlines()
+    assert len(lines) == 4, demo.printed
+    assert demo.url in lines[0]
+    assert "4242 4242 4242 4242" in lines[2]
+    with urlopen(f"{demo.url}/api/products", timeout=10) as answer:
+        products = json.load(answer)["products"]
+    assert products[0]["_id"] == "507f1f77bcf86cd799439011"
+    assert answers(demo.url)
+    assert answers(f"{demo.url}/readyz")
+
+
+async def test_the_reference_works_there_as_printed_but_for_its_date(
+    demo: Demo, page: Page
+) -> None:
+    await page.goto(demo.url)
+    first_step = EXAMPLE.partition("// Step 2")[0].replace(DATE, "Date.now() + 3 * 86400000")
+    made = await page.evaluate(
+        f"async () => {{ {first_step} return [response.status, url, commandId] }}"
+    )
+    status, url, command_id = made
+    assert status == 200
+    assert url.startswith(f"{demo.url}/sandbox/c/pay/cs_test_")
+    assert len(command_id) == 24
+    assert await page.evaluate("localStorage.getItem('pendingCommandId')") == command_id
+
+
+def test_a_second_start_keeps_everything_and_fresh_begins_again(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with running_demo(folder) as first:
+        place_an_order(first)
+        password = first.password
+        server = first.server()
+        assert server
+        assert first.interrupt() == 0
+        assert not is_alive(server)
+        assert not answers(first.url)
+    with running_demo(folder) as second:
+        assert second.password == password
+        assert len(second.read(list_commands)) == 1
+        taken = start_demo(folder, port=free_port())
+        assert taken.process.wait(60) == 2
+        assert_one_line(taken, "Another demo runs in")
+    with running_demo(folder, "--fresh") as fresh:
+        assert fresh.read(list_commands) == []
+        assert fresh.password != password
+
+
+def place_an_order(demo: Demo) -> None:
+    at = EXAMPLE.partition("JSON.stringify(")[2]
+    assert at
+    body = {
+        "items": [{"product_id": "507f1f77bcf86cd799439011", "quantity": 2}],
+        "customer": {
+            "firstName": "John",
+            "lastName": "Doe",
+            "email": "john@example.com",
+            "phone": "+33612345678",
+            "address": "123 Main St",
+            "postalCode": "75001",
+            "city": "Paris",
+        },
+        "appointment": "2099-12-15T14:00:00",
+    }
+    path = f"{demo.url}/api/checkout/create-stripe-checkout-session"
+    sent = {"Content-Type": "application/json"}
+    assert ask("POST", path, json.dumps(body).encode(), sent).status == 200
+
+
+def test_when_whoever_watches_is_killed_the_server_ends_too(tmp_path: Path) -> None:
+    with running_demo(tmp_path / "data") as demo:
+        server = demo.server()
+        demo.process.kill()
+        demo.process.wait()
+        wait_until(lambda: not is_alive(server), "the server's end")
+
+
+def test_a_port_in_use_is_one_clear_line(demo: Demo, tmp_path: Path) -> None:
+    other = start_demo(tmp_path / "data", port=demo.port)
+    assert other.process.wait(60) == 2
+    assert_one_line(other, f"Port {demo.port}: Address already in use. PORT={demo.port + 1}")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    demo = start_demo(tmp_path / "file" / "data")
+    assert demo.process.wait(60) == 2
+    assert_one_line(demo, "Choose --dir")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o500)
+    demo = start_demo(tmp_path / "data")
+    assert demo.process.wait(60) == 2
+    assert_one_line(demo, "Permission denied")
+
+
+def assert_one_line(demo: Demo, words: str) -> None:
+    assert words in demo.printed
+    assert len(demo.printed.strip().splitlines()) == 1, demo.printed

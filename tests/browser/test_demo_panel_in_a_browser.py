@@ -1,0 +1,132 @@
+"""The demo's panel: provoke a failure, pay, and see the timeline come right by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from commande.db.commands import Listed
+from tests.browser.customer import order, read_paid
+from tests.browser.watch import Watch, pay_by_card
+from tests.support.demo import Demo
+from tests.support.serving import wait_until
+from tests.support.shopper import GOOD
+
+
+@dataclass
+class Desk:
+    """The merchant at the panel; the customer is the same person in the same browser."""
+
+    demo: Demo
+    page: Page
+    watch: Watch
+
+    async def press(self, button: str) -> None:
+        await self.page.goto(f"{self.demo.url}/demo")
+        if "/connexion" in self.page.url:
+            await self.page.fill("#password", self.demo.password)
+            await self.page.click("main .btn")
+            await self.page.wait_for_url("**/marchand")
+            await self.page.goto(f"{self.demo.url}/demo")
+        await self.page.click(f'button[value="{button}"]')
+        await self.page.wait_for_load_state()
+
+    async def becomes(self, status: str) -> Listed:
+        """Wait for the newest command to say so."""
+        await asyncio.to_thread(
+            wait_until, lambda: self.demo.latest().command.status.value == status, status
+        )
+        return self.demo.latest()
+
+    async def sees_one_letter(self) -> None:
+        command = self.demo.latest().command
+        await asyncio.to_thread(
+            wait_until, lambda: self.demo.facts(command.id, "mail_sent"), "a letter"
+        )
+        assert self.demo.letters(command.ref) == 1
+        assert len(self.demo.facts(command.id, "mail_sent")) == 1
+        assert len(self.demo.facts(command.id, "paid")) == 1
+
+    def doors(self) -> list[str]:
+        """Through which doors the newest command was paid."""
+        return [fact.source for fact in self.demo.facts(self.demo.latest().command.id, "paid")]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(demo: Demo, page: Page, watch: Watch) -> AsyncIterator[Desk]:
+    desk = Desk(demo, page, watch)
+    yield desk
+    # A test that broke off must not leave its trouble to the next one.
+    for button in ("disarm:lost", "disarm:doubled", "start:worker"):
+        await page.goto(f"{demo.url}/demo")
+        if await page.locator(f'button[value="{button}"]').count():
+            await page.click(f'button[value="{button}"]')
+
+
+async def test_a_lost_webhook_is_made_good_by_the_return(desk: Desk) -> None:
+    await desk.press("arm:lost")
+    await expect(desk.page.locator(".switches .pill")).to_have_count(1)
+    await order(desk.page, desk.demo.url, firstName="Perdu")
+    await pay_by_card(desk.page, GOOD)
+    await read_paid(desk.page)
+    assert "webhook" not in desk.doors()
+    await desk.sees_one_letter()
+
+
+async def test_s08_a_doubled_webhook_is_one_letter(desk: Desk) -> None:
+    await desk.press("arm:doubled")
+    await order(desk.page, desk.demo.url, firstName="Double")
+    await pay_by_card(desk.page, GOOD)
+    await read_paid(desk.page)
+    command = desk.demo.latest().command
+    await asyncio.to_thread(
+        wait_until, lambda: desk.demo.facts(command.id, "event_repeated"), "the second delivery"
+    )
+    await desk.sees_one_letter()
+
+
+async def test_without_a_worker_the_return_pays_and_the_letter_waits(desk: Desk) -> None:
+    await desk.press("stop:worker")
+    await order(desk.page, desk.demo.url, firstName="Sans")
+    await pay_by_card(desk.page, GOOD)
+    await read_paid(desk.page)
+    assert desk.doors() == ["browser"]
+    assert desk.demo.letters(desk.demo.latest().command.ref) == 0
+    await desk.press("start:worker")
+    await desk.sees_one_letter()
+
+
+async def test_without_a_worker_nobody_pays_until_it_starts_again(desk: Desk) -> None:
+    await desk.press("stop:worker")
+    await desk.page.click('button[value="order:test"]')
+    await desk.page.wait_for_load_state()
+    await asyncio.sleep(1.5)  # three turns of a worker's inbox
+    assert desk.demo.latest().command.status.value == "unpaid"
+    await desk.press("start:worker")
+    await desk.becomes("paid")
+    assert desk.doors() == ["webhook"]
+    await desk.sees_one_letter()
+
+
+async def test_c16_a_server_killed_in_the_middle_of_a_payment_loses_nothing(desk: Desk) -> None:
+    before = desk.demo.server()
+    await desk.press("kill:server")
+    await order(desk.page, desk.demo.url, firstName="Tué")
+    await pay_by_card(desk.page, GOOD)
+    await read_paid(desk.page)
+    after = desk.demo.server()
+    assert after not in (0, before)
+    await desk.sees_one_letter()
+    # The payment page stood on the server that died: a browser asks again by itself, and may say.
+    desk.watch.expects("ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET")
+
+
+async def test_the_timeline_tells_the_whole_story_by_itself(desk: Desk) -> None:
+    await desk.press("order:test")
+    await desk.becomes("paid")
+    story = desk.page.locator("#maintenant .time")
+    await expect(story).to_contain_text("Payée")  # without a reload
+    await expect(story).to_contain_text("E-mail parti")
+    await expect(desk.page.locator("#derniere + a")).to_have_text(desk.demo.latest().command.ref)

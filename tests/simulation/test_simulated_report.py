@@ -1,0 +1,73 @@
+"""The report and the verb."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from commande.cli.main import app
+from commande.simulation.campaign import Totals
+from commande.simulation.ground import Ground
+from commande.simulation.mutants import Catch
+from commande.simulation.mutations import MUTANTS
+from commande.simulation.points import POINTS
+from commande.simulation.profile import draw_profile
+from commande.simulation.report import write_report
+from commande.simulation.run import run_world
+from commande.simulation.watch import Violation
+
+
+@pytest.fixture
+def totals(ground: Ground) -> Totals:
+    found = Totals(12, seconds=1.0)
+    found.add(run_world(draw_profile(12, checkouts=20), ground))
+    return found
+
+
+def test_the_report_stands_alone_and_names_every_point(totals: Totals) -> None:
+    page = write_report(totals)
+    assert not re.search(r"(src|href)\s*=|@import|url\(", page)
+    assert all(f"<td>{point}<td>" in page for point in POINTS)
+    assert "No invariant broke." in page
+    assert page.count("<svg") > 3
+
+
+def test_the_report_shows_what_broke_and_how_to_see_it_again(totals: Totals) -> None:
+    broken = run_world_result(totals)
+    page = write_report(broken)
+    assert "1 of 2 worlds broke an invariant." in page
+    assert "commande simulate --world 77" in page
+    assert "&lt;b&gt;" in page
+
+
+def run_world_result(totals: Totals) -> Totals:
+    from commande.simulation.run import Outcome
+
+    totals.add(Outcome(77, 20, 5, "abc", [Violation("I1", "<b>money</b> was lost")]))
+    return totals
+
+
+def test_the_report_lists_seeded_bugs() -> None:
+    caught = [Catch(MUTANTS[0], (3, 1, 2), "I7: taken", 1001), Catch(MUTANTS[1], (None,), "", None)]
+    page = write_report(Totals(1), caught=caught)
+    assert "1 of 2 were caught." in page
+    assert "<td class=n>2<td>I7: taken" in page
+
+
+def test_the_verb_writes_a_report_and_ends_well(tmp_path: Path, ground: Ground) -> None:
+    report = tmp_path / "simulation.html"
+    ran = CliRunner().invoke(
+        app, ["simulate", "--checkouts", "20", "--seed", "9", "--report", str(report)]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert "No invariant broke." in ran.output
+    assert report.read_text().startswith("<!doctype html>")
+
+
+def test_the_verb_tells_the_story_of_one_world(ground: Ground) -> None:
+    without = ",".join(f"customer-{number}" for number in range(2, 80))
+    ran = CliRunner().invoke(app, ["simulate", "--world", "9", "--without", without])
+    assert ran.exit_code == 0, ran.output
+    assert "open_command" in ran.output
+    assert re.search(r"Seed 9: \d+ checkouts, [\d,]+ steps, trace [0-9a-f]{24}\.", ran.output)

@@ -1,0 +1,85 @@
+"""Whole worlds: the same seed is the same world, and no invariant breaks."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from commande.simulation.campaign import choose_seeds, run_campaign
+from commande.simulation.ground import Ground
+from commande.simulation.points import ELSEWHERE, POINTS
+from commande.simulation.profile import draw_profile
+from commande.simulation.run import Outcome, run_world
+
+# Seeds with many kinds of faults at once.
+HARD = (12, 15, 16, 100)
+
+
+def _run(seed: int, ground: Ground) -> Outcome:
+    return run_world(draw_profile(seed, checkouts=20), ground)
+
+
+def test_the_same_seed_leaves_the_same_trace(ground: Ground) -> None:
+    first, second, other = _run(12, ground), _run(12, ground), _run(13, ground)
+    assert first.fingerprint == second.fingerprint
+    assert first.steps == second.steps
+    assert first.fingerprint != other.fingerprint
+
+
+def test_the_same_seed_leaves_the_same_trace_in_another_process(ground: Ground) -> None:
+    program = (
+        "from commande.simulation.ground import Ground\n"
+        "from commande.simulation.profile import draw_profile\n"
+        "from commande.simulation.run import run_world, silence\n"
+        "silence()\n"
+        "print(run_world(draw_profile(12, checkouts=20), Ground()).fingerprint)\n"
+    )
+    # Another order of every set of texts: nothing may hang on it.
+    environment = os.environ | {"PYTHONHASHSEED": "4711"}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
+    )
+    assert ran.stdout.strip() == _run(12, ground).fingerprint
+
+
+@pytest.mark.parametrize("seed", HARD)
+def test_no_invariant_breaks(seed: int, ground: Ground) -> None:
+    outcome = _run(seed, ground)
+    assert outcome.violations == []
+    assert outcome.struck.total() > 20
+
+
+def test_everybody_is_dealt_with_when_the_faults_have_stopped(ground: Ground) -> None:
+    outcome = _run(9, ground)
+    ends = {name for name in outcome.outcomes if name.startswith("= ")}
+    assert ends <= {"= paid", "= expired", "= refunded", "= partially_refunded"}
+    assert outcome.outcomes["= paid"] > 5
+
+
+def test_taking_an_actor_away_leaves_the_others_their_dice() -> None:
+    whole, less = draw_profile(12), draw_profile(12, without=frozenset({"crash", "keeper"}))
+    assert whole.faults.keys() - less.faults.keys() == {"crash"}
+    assert whole.rng("customer-1").random() == less.rng("customer-1").random()
+
+
+def test_seeds_are_chosen_by_checkouts_alone() -> None:
+    seeds, total = choose_seeds(100, 7)
+    assert seeds[0] == 7
+    assert total >= 100
+    assert total - draw_profile(seeds[-1]).checkouts < 100
+
+
+def test_a_campaign_counts_what_happened() -> None:
+    told: list[tuple[int, int]] = []
+    totals = run_campaign(40, seed=9, progress=lambda done, total: told.append((done, total)))
+    assert totals.failures == []
+    assert totals.checkouts >= 40
+    assert told[-1] == (totals.checkouts, totals.checkouts)
+    assert totals.outcomes["= paid"] > 0
+
+
+def test_every_known_point_is_either_counted_or_said_to_be_tested_elsewhere() -> None:
+    assert sorted((*POINTS, *ELSEWHERE), key=lambda point: int(point[1:])) == [
+        f"C{number}" for number in range(1, 53)
+    ]
