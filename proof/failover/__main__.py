@@ -90,9 +90,11 @@ def what_is_missing() -> str | None:
     absent = [tool for tool in tools if shutil.which(tool) is None]
     if absent:
         return f"{', '.join(absent)} missing: apt install iproute2 util-linux mount"
-    trial = [*_UNSHARE, "sh", "-c",
-             "mount -t tmpfs tmpfs /run && ip netns add a && ip link add b type bridge"
-             " && ip link add c type veth peer name d netns a"]  # fmt: skip
+    commands = (
+        "mount -t tmpfs tmpfs /run && ip netns add trial && ip link add name switch type bridge"
+        " && ip link add name plug type veth peer name cable netns trial"
+    )
+    trial = [*_UNSHARE, "sh", "-c", commands]
     done = subprocess.run(trial, capture_output=True, text=True, check=False)
     if done.returncode:
         return f"no right to make namespaces and bridges ({done.stderr.strip()})."

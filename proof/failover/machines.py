@@ -26,7 +26,7 @@ def build_switches() -> None:
     FOLDER.mkdir()
     ip("link set lo up")
     for network, prefix in NETWORKS.items():
-        ip(f"link add {network} type bridge")
+        ip(f"link add name {network} type bridge")
         ip(f"addr add {prefix}.254/24 dev {network}")
         ip(f"link set {network} up")
 
@@ -59,7 +59,7 @@ class Machine:
         ip(f"-n {self.name} link set lo up")
         for network in NETWORKS:
             plug = f"{network}{number}"
-            ip(f"link add {plug} type veth peer name {network} netns {self.name}")
+            ip(f"link add name {plug} type veth peer name {network} netns {self.name}")
             ip(f"link set {plug} master {network} up")
             ip(f"-n {self.name} addr add {self.address(network)}/24 dev {network}")
             ip(f"-n {self.name} link set {network} up")

@@ -5,11 +5,9 @@ import os
 import sys
 import threading
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
 

@@ -1,6 +1,7 @@
 """The shop on the cluster: its servers, Stripe's stand-in, its customers and what they heard."""
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
@@ -58,7 +59,7 @@ class TimedLedger(Ledger):
     def gap(self, since: float, until: float) -> float:
         """The longest time without a new order's answer, in seconds."""
         heard = [at for at in self.moments if since - 5 <= at <= until]
-        pairs = zip(heard, heard[1:], strict=False)
+        pairs = itertools.pairwise(heard)
         return max((later - earlier for earlier, later in pairs if later > since), default=0.0)
 
 

@@ -223,8 +223,10 @@ def a_strangers_payment_pays_nothing(visit: Visit) -> str:
 @promise(5)
 def one_session_can_be_paid(visit: Visit) -> str:
     """However often it is asked to pay again, a command has one session that can be paid."""
+    _listened_to(visit)
     order = visit.shop.order()
     visit.box.expire(order.session)
+    time.sleep(_SETTLES)
     replies = at_once(lambda _: visit.shop.retry(order), list(range(6)))
     must(any(reply.status == 200 for reply in replies), told(replies[0]))
     open_ = visit.box.payable(order.command_id)
