@@ -51,10 +51,11 @@ def _compare(conn: Connection, facts: Facts) -> list[str]:
     query = select(attempts.c.stripe_session_id, attempts.c.command_id).where(live)
     sessions = dict(conn.execute(query).tuples().all())
     stored = set(conn.execute(select(events.c.stripe_event_id)).scalars())
-    wrong = []
-    for opening in facts.opened:
-        if sessions.get(opening.session) != opening.command or opening.command not in held:
-            wrong.append(f"I11: the answer {opening.command} {opening.session} is lost")
+    wrong = [
+        f"I11: the answer {opening.command} {opening.session} is lost"
+        for opening in facts.opened
+        if sessions.get(opening.session) != opening.command or opening.command not in held
+    ]
     for command, (session, minor) in facts.paid:
         row = held.get(command)
         total = row.snapshot["total_minor"] if row is not None and row.snapshot else None

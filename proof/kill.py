@@ -22,12 +22,17 @@ from typing import Final
 from commande.cli.terminal import err, out, progress, table
 from commande.logs import configure_logs
 from proof.board import POINTS
+from proof.premises import Cradle, Premises
 from proof.tally import Tally
 from proof.watched import BREAKS
-from proof.world import Cradle, Plan, Premises, World
+from proof.world import Plan, World
 from tests.support.postgres import running_postgres
 
 FINDINGS: Final = 20
+RESULTS: Final = (
+    "worlds", "journeys", "commands", "paid sessions", "connections broken",
+    "acknowledged facts", "facts looked up", "lost", "half-made", "findings",
+)  # fmt: skip
 
 
 def main() -> int:
@@ -117,8 +122,7 @@ def _print(tally: Tally) -> None:
         rows.add_row(f"  {who}", f"{counts[f'killed: {who}']:,}")
     for point in POINTS:
         rows.add_row(f"  last point passed: {point}", f"{counts[f'phase: {point}']:,}")
-    for name in ("worlds", "journeys", "commands", "paid sessions", "connections broken",
-                 "acknowledged facts", "facts looked up", "lost", "half-made", "findings"):  # fmt: skip
+    for name in RESULTS:
         rows.add_row(f"  {name}", f"{counts[name]:,}")
     for percent in (50, 95, 100):
         seconds = tally.quantile("restart", percent)

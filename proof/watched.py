@@ -5,14 +5,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.event import listen
 
 from commande.db import Database
-from commande.db.connection import P, R, TransactionFunction
+from commande.db.connection import P, R, TransactionFunction, name_of
 from commande.db.outbox import post_message
 from commande.db.settlement import apply_report
 from commande.db.tables import messages
@@ -42,12 +42,13 @@ class WatchedDatabase:
     ) -> R:
         """See ``Database``."""
 
-        @wraps(fn)
-        def watched(conn: Connection, *args: P.args, **kwargs: P.kwargs) -> R:
+        def watched(conn: Connection, /, *args: P.args, **kwargs: P.kwargs) -> R:
             value = fn(conn, *args, **kwargs)
             self._board.reach("commit")
             return value
 
+        # Its name is what the log calls it by.
+        watched.__qualname__ = name_of(fn)
         value = await self._db.transaction(watched, *args, **kwargs)
         self._board.reach("committed")
         return value
@@ -67,20 +68,18 @@ class WatchedDatabase:
 class EarlyAnswer(WatchedDatabase):
     """BROKEN: the caller hears of success when the function is done, not when it is durable."""
 
-    async def transaction(
-        self, fn: TransactionFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
+    async def transaction(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         loop = asyncio.get_running_loop()
-        early: asyncio.Future[R] = loop.create_future()
+        early: asyncio.Future[Any] = loop.create_future()
 
         @wraps(fn)
-        def hasty(conn: Connection, *args: P.args, **kwargs: P.kwargs) -> R:
+        def hasty(conn: Connection, *args: Any, **kwargs: Any) -> Any:
             value = fn(conn, *args, **kwargs)
             loop.call_soon_threadsafe(_settle, early, value)
             time.sleep(_BEHIND)
             return value
 
-        late = loop.create_task(cast("Any", super().transaction(hasty, *args, **kwargs)))
+        late = loop.create_task(super().transaction(hasty, *args, **kwargs))
         late.add_done_callback(lambda task: _pass_on(task, early))
         return await early
 
@@ -88,15 +87,13 @@ class EarlyAnswer(WatchedDatabase):
 class LetterApart(WatchedDatabase):
     """BROKEN: fact and effect in two transactions."""
 
-    async def transaction(
-        self, fn: TransactionFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
+    async def transaction(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         if fn is not apply_report:
             return await super().transaction(fn, *args, **kwargs)
         taken: list[Any] = []
 
         @wraps(fn)
-        def without_letter(conn: Connection, *args: P.args, **kwargs: P.kwargs) -> R:
+        def without_letter(conn: Connection, *args: Any, **kwargs: Any) -> Any:
             before = set(conn.execute(select(messages.c.key)).scalars())
             value = fn(conn, *args, **kwargs)
             new = messages.c.key.not_in(before)
@@ -157,7 +154,7 @@ class WatchedApp:
         await self._app(scope, receive, sent)
 
 
-def _settle(early: asyncio.Future[R], value: R) -> None:
+def _settle(early: asyncio.Future[Any], value: Any) -> None:
     if not early.done():
         early.set_result(value)
 

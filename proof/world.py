@@ -3,35 +3,21 @@
 import asyncio
 import os
 import select
-import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
-from pathlib import Path
 from random import Random
-from types import TracebackType
 from typing import Any, Final
 
-import orjson
-
-from commande.core.product import Price, Product
 from commande.db import open_database
-from commande.db.catalogue import upsert_products
-from commande.db.modules import COMMANDS, add_module
-from commande.db.schema import migrate
-from commande.ids import Ids
-from commande.shop import RealClock
 from proof.board import Board, new_board
 from proof.books import audit, find_losses, read_acknowledged
-from proof.crowd import BOUQUET, BREAD, KEY, Crowd
+from proof.crowd import KEY, Crowd
 from proof.ledger import Ledger
-from tests.support.postgres import Postgres
+from proof.premises import Premises
 
-ROOT: Final = Path(__file__).parent.parent
 SECRET: Final = "whsec_of_the_proof"
 SLOTS: Final = 8
 LATEST: Final = 0.15
@@ -49,108 +35,6 @@ TARGETS: Final = {
     "request": 10, "statement": 80, "commit": 15, "committed": 15, "asked": 5, "answered": 5,
     "answering": 10,
 }  # fmt: skip
-CATALOGUE: Final = [
-    Product(BOUQUET, "Bouquet de saison", tax_percentage=Decimal(10),
-            prices=(Price("standard", 2999, "eur"),)),
-    Product(BREAD, "Pain de campagne", tax_percentage=Decimal("5.5"),
-            prices=(Price("entier", 680, "eur"),)),
-]  # fmt: skip
-
-
-class Cradle:
-    """The warmed parent, spoken to from here."""
-
-    def __enter__(self) -> "Cradle":
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "proof.cradle"],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={name: value for name, value in os.environ.items()
-                 if not name.startswith(("COMMANDE_", "STRIPE_"))},
-        )  # fmt: skip
-        self._read()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(10)
-
-    def ask(self, **order: Any) -> dict[str, Any]:
-        """Do this; what came of it."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(orjson.dumps(order).decode() + "\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("the cradle is gone")
-        answer: dict[str, Any] = orjson.loads(line)
-        return answer
-
-
-@dataclass
-class Premises:
-    """Where shops are set up: a cradle, a folder, and a database that is ready to sell."""
-
-    cradle: Cradle
-    folder: Path
-    template: str
-    server: Postgres | None = None
-
-    @classmethod
-    def on_sqlite(cls, cradle: Cradle, folder: Path) -> "Premises":
-        """Each shop gets a copy of one file."""
-        url = f"sqlite:///{folder / 'template.sqlite'}"
-        _furnish(url)
-        return cls(cradle, folder, url)
-
-    @classmethod
-    def on_postgres(cls, cradle: Cradle, folder: Path, server: Postgres, url: str) -> "Premises":
-        """Each shop gets a copy of one database."""
-        _furnish(url)
-        return cls(cradle, folder, url, server)
-
-    def furnish(self, name: str, folder: Path) -> str:
-        """A database for one shop."""
-        if self.server is None:
-            shutil.copy(self.template.removeprefix("sqlite:///"), folder / "shop.sqlite")
-            return f"sqlite:///{folder / 'shop.sqlite'}"
-        database = f"kill_{name}".replace("-", "_")
-        template = self.template.rpartition("/")[2]
-        self.server.execute(f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
-        return self.server.url(database)
-
-    def keep(self, url: str, folder: Path) -> None:
-        """Save what a look into the database may tell."""
-        if self.server is not None:
-            dump = [self.server.binaries / "pg_dump", "-f", folder / "shop.sql", url]
-            subprocess.run(dump, check=False, timeout=60)
-
-    def clear(self, url: str, folder: Path) -> None:
-        """The shop is no more."""
-        if self.server is not None:
-            self.server.execute(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
-        shutil.rmtree(folder)
-
-
-def _furnish(url: str) -> None:
-    migrate(url)
-
-    async def fill() -> None:
-        db, now = open_database(url), RealClock().now()
-        await db.transaction(add_module, Ids().object_id(now), COMMANDS, now)
-        await db.transaction(upsert_products, CATALOGUE, now)
-        await db.close()
-
-    asyncio.run(fill())
 
 
 @dataclass(frozen=True)
@@ -278,9 +162,7 @@ class World:
             point, most, delay = aim
             first.board.arm(point, self._rng.randint(1, most), delay)
             deadline = 2 * LATEST
-        give_up = time.monotonic() + deadline
-        while time.monotonic() < give_up and not first.is_dead():
-            await asyncio.sleep(0.001)
+        await _until(first.is_dead, deadline)
         self.counts[f"phase: {first.board.last}"] += 1
         for victim in chosen:
             victim.kill()
@@ -297,9 +179,7 @@ class World:
         """The upkeep dies too; what it left half-done is done by the next."""
         upkeep = self._upkeep
         self._start(upkeep)
-        give_up = time.monotonic() + self._rng.uniform(0, 0.6)
-        while time.monotonic() < give_up and not upkeep.is_dead():
-            await asyncio.sleep(0.002)
+        await _until(upkeep.is_dead, self._rng.uniform(0, 0.6))
         self.counts["kills"] += 1
         self.counts["killed: upkeep"] += 1
         self.counts[f"phase: {upkeep.board.last}"] += 1
@@ -307,8 +187,8 @@ class World:
         await self._are_dead([upkeep])
 
     async def _are_dead(self, victims: list[Victim]) -> None:
-        while not all(victim.is_dead() for victim in victims):
-            await asyncio.sleep(0.0005)
+        if not await _until(lambda: all(victim.is_dead() for victim in victims), PATIENCE):
+            raise RuntimeError("It does not die")
         for victim in victims:
             victim.forget()
 
@@ -348,11 +228,13 @@ class World:
         victim.handle = os.pidfd_open(victim.pid)
 
     async def _all_ready(self, victims: list[Victim]) -> None:
-        give_up = time.monotonic() + PATIENCE
-        while not all(victim.board.ready_at for victim in victims):
-            if any(victim.is_dead() for victim in victims) or time.monotonic() > give_up:
-                raise RuntimeError(f"It did not come back: see {self.folder / 'log'}")
-            await asyncio.sleep(0.001)
+        def settled() -> bool:
+            ready = all(victim.board.ready_at for victim in victims)
+            return ready or any(victim.is_dead() for victim in victims)
+
+        await _until(settled, PATIENCE)
+        if not all(victim.board.ready_at for victim in victims):
+            raise RuntimeError(f"It did not come back: see {self.folder / 'log'}")
 
     # -- books ---------------------------------------------------------------------------------
 
@@ -372,11 +254,8 @@ class World:
     async def _compare_books(self) -> list[str]:
         """The upkeep once more, undisturbed; then everything must be accounted for."""
         self._start(self._upkeep)
-        give_up = time.monotonic() + 3 * PATIENCE
-        while not self._upkeep.is_dead():
-            if time.monotonic() > give_up:
-                return ["the upkeep does not end"]
-            await asyncio.sleep(0.005)
+        if not await _until(self._upkeep.is_dead, 3 * PATIENCE):
+            return ["I12: the upkeep does not end"]
         self._upkeep.forget()
         self._ledger.hear(await read_acknowledged(self._stripe_url, KEY))
         wrong = await audit(self._db, self._stripe_url, self._ledger)
@@ -384,3 +263,13 @@ class World:
         self.counts["commands"] += len({o.command for o in self._ledger.opened.values()})
         self.counts["paid sessions"] += len(self._ledger.charged)
         return wrong
+
+
+async def _until(happened: Callable[[], bool], seconds: float) -> bool:
+    """Look every millisecond, at most so long; whether it happened."""
+    give_up = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > give_up:
+            return False
+        await asyncio.sleep(0.001)
+    return True

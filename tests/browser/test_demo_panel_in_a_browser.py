@@ -115,12 +115,12 @@ async def test_c16_a_server_killed_in_the_middle_of_a_payment_loses_nothing(desk
     await desk.press("kill:server")
     await order(desk.page, desk.demo.url, firstName="Tué")
     await pay_by_card(desk.page, GOOD)
+    # The payment page stood on the server that died: the browser asks again by itself, and the new
+    # server knows that this session is paid.
+    await desk.page.click("a.SubmitButton")
     await read_paid(desk.page)
-    after = desk.demo.server()
-    assert after not in (0, before)
+    assert desk.demo.server() not in (0, before)
     await desk.sees_one_letter()
-    # The payment page stood on the server that died: a browser asks again by itself, and may say.
-    desk.watch.expects("ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET")
 
 
 async def test_the_timeline_tells_the_whole_story_by_itself(desk: Desk) -> None:

@@ -114,11 +114,13 @@ async def test_c51_a_poisoned_event_does_not_stop_the_others_and_dies_visibly(
     poisoned, sound = await stage.buy(), await stage.buy()
     await stage.hear(COMPLETED)
     await stage.shop.db.transaction(_poison, session_of(poisoned))
-    for _ in range(MAX_TRIES):
+    await stage.work()
+    assert (await stage.command(sound)).paid
+    await stage.sql("UPDATE events SET tries = :n WHERE state = 'pending'", n=MAX_TRIES - 2)
+    for _ in range(2):
         assert (await stage.command(poisoned)).attention is None
-        await stage.work()
-        assert (await stage.command(sound)).paid
         stage.clock.offset += timedelta(hours=1, minutes=1)
+        await stage.work()
     row = next(r for r in await stage.rows(events) if r.stripe_session_id == session_of(poisoned))
     assert (row.state, row.tries, row.last_error) == ("dead", MAX_TRIES, "ValueError")
     command = await stage.command(poisoned)

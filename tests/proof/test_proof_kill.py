@@ -14,7 +14,8 @@ import pytest
 
 from proof.board import Board, new_board
 from proof.ledger import Ledger, Opening
-from proof.world import ROOT, Cradle, Plan, Premises, World
+from proof.premises import ROOT, Cradle, Premises
+from proof.world import Plan, World
 from tests.support.postgres import Postgres
 
 DIE = """

@@ -168,7 +168,6 @@ def _mark_first(shop: Shop) -> Shop:
 
     async def around(real: Any, *args: Any, event_id: str, **more: Any) -> Any:
         await shop.db.transaction(finish_event, event_id, "done", shop.clock.now())
-        await asyncio.sleep(0.2)
         return await real(*args, event_id=event_id, **more)
 
     return around_transaction(shop, "apply_report", around)
@@ -233,13 +232,32 @@ def _letters(bug: str) -> Iterator[None]:
 # -- one job after the other -------------------------------------------------------------------
 
 
+def _halting(shop: Shop, at: int, line: Connection) -> Shop:
+    """A process that stands still before its ``at``-th settlement, so that it can be killed there.
+
+    It never gets there when ``at`` is 0.
+    """
+    left = [at]
+
+    async def around(real: Any, *args: Any, **more: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            line.send("halted")
+            await asyncio.sleep(60)
+        return await real(*args, **more)
+
+    return around_transaction(shop, "apply_report", around)
+
+
 async def act(job: dict[str, Any], line: Connection) -> dict[str, Any]:
     """Do one job: open the shop, say ready, wait for the signal, play."""
     clock = MovableClock()
     clock.offset = timedelta(seconds=job["offset"])
     settings = stage_settings(job["database_url"], job["stripe_url"])
     shop = replace(open_shop(settings), clock=clock, mail=Letterbox())
-    playing = BUGS[job["bug"]](shop) if job.get("bug") else shop
+    playing = _halting(shop, job.get("halt", 0), line)
+    if job.get("bug"):
+        playing = BUGS[job["bug"]](playing)
     actor = Actor(playing, job, random.Random(job["seed"]), [])
     try:
         await shop.db.read(find_command, "")  # connect before the signal, not after it

@@ -73,16 +73,18 @@ class Demo:
         return len(letters_about(self.folder / "mails", ref))
 
 
-def start_demo(folder: Path, *options: str, port: int | None = None) -> Demo:
-    """Start it; whoever does so ends it."""
+def start_demo(
+    folder: Path, *options: str, port: int | None = None, output: Path | None = None
+) -> Demo:
+    """Start it; whoever does so ends it. What it prints goes to a file beside its folder."""
     port = port or free_port()
-    output = folder.parent / f"{folder.name}-{time.monotonic_ns()}.txt"
+    output = output or folder.parent / f"{folder.name}-{time.monotonic_ns()}.txt"
     command = [*COMMANDE, "demo", "--dir", str(folder), "--port", str(port), *options]
     with output.open("wb") as file:
         process = subprocess.Popen(
             command,
             env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
-            cwd=folder.parent,
+            cwd=output.parent,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -36,26 +36,9 @@ class Shopper:
 
     # what they do
 
-    def wants(self, quantity: int = 2) -> dict[str, Any]:
-        """The body of the reference's example, for the day after tomorrow."""
-        at = datetime.now(UTC) + timedelta(days=2)
-        return {
-            "items": [{"product_id": BOUQUET, "quantity": quantity}],
-            "customer": {
-                "firstName": "John",
-                "lastName": "Doe",
-                "email": self.email,
-                "phone": "+33612345678",
-                "address": "123 Main St",
-                "postalCode": "75001",
-                "city": "Paris",
-            },
-            "appointment": at.replace(minute=0, second=0, microsecond=0).isoformat(),
-        }
-
     def orders(self, quantity: int = 2, key: str | None = None) -> Answer:
         headers = {} if key is None else {"Idempotency-Key": key}
-        self.answer = self.post(CREATE, self.wants(quantity), **headers)
+        self.answer = self.post(CREATE, wishes(self.email, quantity), **headers)
         if self.answer.status == 200:
             self.opened = self.answer.json
         return self.answer
@@ -153,6 +136,24 @@ class Shopper:
     def facts(self, kind: str) -> list[Fact]:
         """The lines of the command's history of one kind."""
         return [fact for fact in self.premises.history(self.command_id) if fact.kind == kind]
+
+
+def wishes(email: str, quantity: int = 2) -> dict[str, Any]:
+    """The body of the reference's example, for the day after tomorrow."""
+    at = datetime.now(UTC) + timedelta(days=2)
+    return {
+        "items": [{"product_id": BOUQUET, "quantity": quantity}],
+        "customer": {
+            "firstName": "John",
+            "lastName": "Doe",
+            "email": email,
+            "phone": "+33612345678",
+            "address": "123 Main St",
+            "postalCode": "75001",
+            "city": "Paris",
+        },
+        "appointment": at.replace(minute=0, second=0, microsecond=0).isoformat(),
+    }
 
 
 def ask(

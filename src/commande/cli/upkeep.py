@@ -13,6 +13,7 @@ from commande.cli.terminal import (
     print_json,
     progress,
     read_settings,
+    table,
     with_shop,
 )
 from commande.core.document import instant
@@ -112,6 +113,17 @@ def _document(report: ReconcileReport) -> dict[str, object]:
         "differing": report.differing,
         "chargesUnavailable": report.charges_unavailable,
         "unaccountedMinor": report.unaccounted_minor,
+        "open": [
+            {
+                "kind": found.kind,
+                "amountMinor": found.amount_minor,
+                "currency": found.currency,
+                "paymentIntent": found.stripe_payment_intent_id,
+                "commandId": found.command_id,
+                "foundAt": instant(found.found_at),
+            }
+            for found in report.open
+        ],
         "attention": report.attention,
         "complete": report.complete,
         "at": instant(datetime.now(UTC)),
@@ -129,6 +141,14 @@ def _tell(report: ReconcileReport) -> None:
         out.print(f"Stripe's charges could not be listed: {report.charges_unavailable}")
     else:
         out.print(f"{report.charges} charges compared, {report.differing} differed from our books.")
+    if report.open:
+        shown = table("found", "difference", "amount", "payment", "command", right=("amount",))
+        for found in report.open:
+            amount = f"{to_major(found.amount_minor, found.currency)} {found.currency.upper()}"
+            at = instant(found.found_at) or ""
+            payment, command = found.stripe_payment_intent_id or "", found.command_id or ""
+            shown.add_row(at, found.kind, amount, payment, command)
+        out.print(shown)
     for currency, minor in report.unaccounted_minor.items():
         out.print(f"{to_major(minor, currency)} {currency.upper()} unaccounted for.")
     if report.unanswered:

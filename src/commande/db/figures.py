@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from commande.core.command import SETTLED
+from commande.db.discrepancies import money_unaccounted
 from commande.db.inbox import count_events
 from commande.db.outbox import count_messages
 from commande.db.tables import commands, events, messages
@@ -23,6 +24,8 @@ class Figures:
     messages: dict[str, int]
     oldest_event_at: datetime | None
     oldest_message_at: datetime | None
+    unaccounted: dict[str, int]
+    """Money about which Stripe's books and ours differ, by currency, in minor units."""
     worker_at: datetime | None
     """When any worker was last alive."""
 
@@ -50,5 +53,6 @@ def read_figures(conn: Connection) -> Figures:
         messages=count_messages(conn),
         oldest_event_at=conn.execute(event).scalar(),
         oldest_message_at=conn.execute(message).scalar(),
+        unaccounted=money_unaccounted(conn),
         worker_at=last_beat_at(conn),
     )

@@ -8,7 +8,7 @@ from typing import Final
 from commande.core.command import AttemptState
 from commande.db import upkeep
 from commande.db.commands import count_commands
-from commande.db.discrepancies import money_unaccounted
+from commande.db.discrepancies import Discrepancy, list_discrepancies, money_unaccounted
 from commande.db.inbox import CLAIMED, count_events
 from commande.db.settlement import RESTORE
 from commande.db.upkeep import Unsettled
@@ -50,6 +50,8 @@ class ReconcileReport:
     """Why Stripe's charges could not be listed."""
     unaccounted_minor: dict[str, int] = field(default_factory=dict)
     """Money about which the two books still differ, by currency."""
+    open: list[Discrepancy] = field(default_factory=list)
+    """The differences themselves, newest first."""
     attention: int = 0
     """Commands that need a person afterwards."""
 
@@ -90,6 +92,7 @@ async def reconcile(
     await finish_refunds(shop)
     report.attention = (await shop.db.read(count_commands))["attention"]
     report.unaccounted_minor = await shop.db.read(money_unaccounted)
+    report.open = await shop.db.read(list_discrepancies, only_open=True, limit=100)
     return report
 
 

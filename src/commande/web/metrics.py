@@ -88,13 +88,16 @@ class ShopMetrics(Collector):
         ):
             name = f"commande_{what}_age_seconds"
             yield _gauge(name, f"Age of the oldest pending {what}.", _age(since, now) or 0.0)
+        unaccounted = {self._shop.settings.currency: 0} | figures.unaccounted
+        what = "Money about which Stripe's books and ours differ, in minor units."
+        yield _gauges("commande_unaccounted_minor", what, "currency", unaccounted)
         beat = _age(figures.worker_at, now)
         if beat is not None:
             yield _gauge("commande_worker_seconds", "Time since a worker was last alive.", beat)
 
 
 _EVENTS: Final = ("pending", "done", "ignored", "foreign", "dead")
-_MESSAGES: Final = ("pending", "sent", "skipped", "dead")
+_MESSAGES: Final = ("pending", "held", "sent", "skipped", "dead")
 
 
 def _age(since: datetime | None, now: datetime) -> float | None:
