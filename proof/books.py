@@ -49,7 +49,7 @@ def _compare(conn: Connection, facts: Facts) -> list[str]:
     }
     live = attempts.c.state != AttemptState.CREATING
     query = select(attempts.c.stripe_session_id, attempts.c.command_id).where(live)
-    sessions = dict(conn.execute(query).tuples().all())
+    sessions = {row.stripe_session_id: row.command_id for row in conn.execute(query)}
     stored = set(conn.execute(select(events.c.stripe_event_id)).scalars())
     wrong = [
         f"I11: the answer {opening.command} {opening.session} is lost"

@@ -53,6 +53,9 @@ class Ledger:
     wrong: list[str] = field(default_factory=list)
     """Answers that should never have been given."""
 
+    lines: int = 0
+    """How much was written."""
+
     def __post_init__(self) -> None:
         self._file = self.path.open("ab", buffering=0)
 
@@ -93,4 +96,5 @@ class Ledger:
         self._file.close()
 
     def _write(self, kind: str, **what: Any) -> None:
+        self.lines += 1
         self._file.write(orjson.dumps({"kind": kind} | what, option=orjson.OPT_APPEND_NEWLINE))

@@ -54,6 +54,8 @@ class Cradle:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def ask(self, **order: Any) -> dict[str, Any]:
         """Do this; what came of it."""

@@ -22,6 +22,8 @@ SECRET: Final = "whsec_of_the_proof"
 SLOTS: Final = 8
 LATEST: Final = 0.15
 """A kill by the clock comes at most so many seconds after the last start."""
+BUSINESS: Final = 2.0
+"""How long the shop is given to come to the point where it shall die."""
 PATIENCE: Final = 20.0
 # Which processes a shop consists of: (role, worker inside).
 SHAPES: Final = (
@@ -123,9 +125,11 @@ class World:
         crowd = Crowd(self._shop_url, self._stripe_url, self._ledger, self._rng)
         crowd.start(self.plan.customers)
         wrong: list[str] = []
-        for _ in range(self.plan.kills - last):
-            wrong += await self._kill_some()
-        await crowd.stop()
+        try:
+            for _ in range(self.plan.kills - last):
+                wrong += await self._kill_some()
+        finally:
+            await crowd.stop()
         self.counts.update(crowd.counts)
         for victim in self._victims:
             victim.kill()
@@ -155,25 +159,26 @@ class World:
         return await self._look_up()
 
     async def _wait_for_death(self, chosen: list[Victim]) -> None:
-        """By the clock, or at a point that the first of them comes to; then all of them."""
-        first, aim = chosen[0], self.plan.aim or self._aim()
-        deadline = self._rng.uniform(0, LATEST)
+        """At a point that the first of them comes to, by the clock, or in the middle of business;
+        then all of them."""
+        first, aim, dice = chosen[0], self.plan.aim, self._rng.random()
+        if aim is None and dice < 0.5:
+            point = self._rng.choice(list(TARGETS))
+            aim = point, TARGETS[point], self._rng.choice((0.0, self._rng.uniform(0, 0.003)))
         if aim is not None:
             point, most, delay = aim
             first.board.arm(point, self._rng.randint(1, most), delay)
-            deadline = 2 * LATEST
-        await _until(first.is_dead, deadline)
+            await _until(first.is_dead, BUSINESS)
+        elif dice < 0.75:
+            await _until(first.is_dead, self._rng.uniform(0, LATEST))
+        else:
+            enough = self._ledger.lines + self._rng.randint(1, 8)
+            await _until(lambda: self._ledger.lines >= enough, BUSINESS)
+            await asyncio.sleep(self._rng.uniform(0, LATEST / 10))
         self.counts[f"phase: {first.board.last}"] += 1
         for victim in chosen:
             victim.kill()
         await self._are_dead(chosen)
-
-    def _aim(self) -> tuple[str, int, float] | None:
-        """Half of the deaths are aimed at a point, the others come by the clock."""
-        if self._rng.random() < 0.5:
-            return None
-        point = self._rng.choice(list(TARGETS))
-        return point, TARGETS[point], self._rng.choice((0.0, self._rng.uniform(0, 0.003)))
 
     async def _kill_upkeep(self) -> None:
         """The upkeep dies too; what it left half-done is done by the next."""

@@ -86,7 +86,7 @@ def what_is_missing() -> str | None:
         return "it needs Linux."
     if os.geteuid() != 0:
         return "it needs root, for network namespaces."
-    tools = ("ip", "unshare", "nsenter", "mount")
+    tools = ("ip", "unshare", "nsenter", "setpriv", "mount")
     absent = [tool for tool in tools if shutil.which(tool) is None]
     if absent:
         return f"{', '.join(absent)} missing: apt install iproute2 util-linux mount"

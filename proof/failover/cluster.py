@@ -10,11 +10,11 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from proof.failover.machines import NETWORKS, Machine, lend
+from proof.failover.machines import NETWORKS, Machine
 
 NODES: Final = 3
 DATABASE: Final = "shop"
-_PATIENCE: Final = 180.0
+_PATIENCE: Final = 120.0
 _EVERY: Final = 0.2
 
 
@@ -44,8 +44,7 @@ class Cluster:
 
     def __init__(self, programs: Programs, terms: Terms) -> None:
         self.terms = terms
-        self._python = lend(programs.patroni, "patroni") / "bin" / "python"
-        self._postgres, self._etcd = _reachable(programs.postgres), programs.etcd
+        self._programs = programs
         self.machines = [Machine(number) for number in range(1, NODES + 1)]
         for machine in self.machines:
             path = machine.folder / "patroni.json"
@@ -71,15 +70,18 @@ class Cluster:
         peers = ",".join(f"{m.name}=http://{m.address('peers')}:2380" for m in self.machines)
         here = machine.address("peers")
         machine.start(
-            str(self._etcd), "--name", machine.name, "--data-dir", str(machine.folder / "etcd"),
+            str(self._programs.etcd), "--name", machine.name,
+            "--data-dir", str(machine.folder / "etcd"),
             "--listen-peer-urls", f"http://{here}:2380",
             "--initial-advertise-peer-urls", f"http://{here}:2380",
             "--listen-client-urls", f"http://{here}:2379",
             "--advertise-client-urls", f"http://{here}:2379",
             "--initial-cluster", peers, "--initial-cluster-state", "new",
             "--heartbeat-interval", "200", "--election-timeout", "2000", "--logger", "zap",
+            "--log-level", "warn",
         )  # fmt: skip
-        machine.start(str(self._python), "-m", "patroni", str(machine.folder / "patroni.json"))
+        python = self._programs.patroni / "bin" / "python"
+        machine.start(str(python), "-m", "patroni", str(machine.folder / "patroni.json"))
 
     async def members(self, *, but: str | None = None) -> list[dict[str, Any]]:
         """What Patroni says of itself, asked at any machine but that one. Empty: no answer."""
@@ -153,7 +155,7 @@ class Cluster:
             "postgresql": {
                 "listen": f"{here},{machine.address('shop')}:5432",
                 "connect_address": f"{here}:5432",
-                "bin_dir": str(self._postgres), "data_dir": str(machine.folder / "data"),
+                "bin_dir": str(self._programs.postgres), "data_dir": str(machine.folder / "data"),
                 "pgpass": str(machine.folder / "pgpass"),
                 "authentication": {
                     "superuser": {"username": "postgres"}, "rewind": {"username": "postgres"},
@@ -174,11 +176,3 @@ def _leader(members: list[dict[str, Any]], but: str | None = None) -> str | None
         if member["role"] == "leader" and member["state"] == "running" and member["name"] != but:
             return str(member["name"])
     return None
-
-
-def _reachable(binaries: Path) -> Path:
-    """The binaries, lent out with the libraries beside them when they come from a package."""
-    packages = next((p for p in binaries.parents if p.name == "site-packages"), None)
-    if packages is None:
-        return binaries
-    return lend(packages, "packages") / binaries.relative_to(packages)

@@ -53,7 +53,7 @@ def main() -> int:
 
 def _end_with_the_caller() -> None:
     """Whoever began this holds the other end of our standard input."""
-    sys.stdin.buffer.read()
+    os.read(sys.stdin.fileno(), 1)
     os._exit(1)
 
 
@@ -85,7 +85,7 @@ class Run:
                 await crowd.stop(patience=15.0)
             await self._look_up()
             await self._reconcile(began)
-        await self._compare()
+            await self._compare()
         self._ledger.close()
         await self._db.close()
 

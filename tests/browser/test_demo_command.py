@@ -61,20 +61,17 @@ def test_a_second_start_keeps_everything_and_fresh_begins_again(tmp_path: Path) 
     with running_demo(folder, "--fresh") as fresh:
         assert fresh.read(list_commands) == []
         assert fresh.password != password
+        # Whoever watches the server is killed: it must not stay behind alone.
+        server = fresh.server()
+        fresh.process.kill()
+        fresh.process.wait()
+        wait_until(lambda: not is_alive(server), "the server's end")
 
 
 def place_an_order(demo: Demo) -> None:
     path = f"{demo.url}/api/checkout/create-stripe-checkout-session"
     body = json.dumps(wishes("john@example.com")).encode()
     assert ask("POST", path, body, {"Content-Type": "application/json"}).status == 200
-
-
-def test_when_whoever_watches_is_killed_the_server_ends_too(tmp_path: Path) -> None:
-    with running_demo(tmp_path / "data") as demo:
-        server = demo.server()
-        demo.process.kill()
-        demo.process.wait()
-        wait_until(lambda: not is_alive(server), "the server's end")
 
 
 def test_a_port_in_use_is_one_clear_line(demo: Demo, tmp_path: Path) -> None:
@@ -96,5 +93,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
 
 
 def assert_one_line(demo: Demo, words: str) -> None:
-    assert words in demo.printed
-    assert len(demo.printed.strip().splitlines()) == 1, demo.printed
+    complaint = demo.errors.read_text(encoding="utf-8")
+    assert words in complaint
+    assert len(complaint.splitlines()) == 1, complaint
+    assert demo.printed == ""

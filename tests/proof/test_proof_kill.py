@@ -3,6 +3,7 @@
 The plan of a failure is repeated by its seed, its timing is not: `scripts/proof kill --seed N`.
 """
 
+import asyncio
 import secrets
 import signal
 import subprocess
@@ -41,7 +42,7 @@ def cradle() -> Iterator[Cradle]:
     ("database", "kills"),
     [("sqlite", 12), pytest.param("postgresql", 6, marks=pytest.mark.postgres)],
 )
-async def test_i11_i12_a_shop_that_is_killed_again_and_again_loses_nothing(
+def test_i11_i12_a_shop_that_is_killed_again_and_again_loses_nothing(
     cradle: Cradle,
     tmp_path: Path,
     request: pytest.FixtureRequest,
@@ -52,20 +53,20 @@ async def test_i11_i12_a_shop_that_is_killed_again_and_again_loses_nothing(
     seed = secrets.randbelow(10**6)
     print(f"seed {seed}")
     world = World(place, Plan(f"{seed}-0", kills))
-    assert await world.run() == []
+    assert asyncio.run(world.run()) == []
     assert world.counts["kills"] == kills
     assert world.counts["facts looked up"] > 0
     place.clear(world.url, world.folder)
 
 
 @pytest.mark.slow
-async def test_i11_control_a_shop_that_answers_before_its_commit_is_caught(
+def test_i11_control_a_shop_that_answers_before_its_commit_is_caught(
     cradle: Cradle, tmp_path: Path
 ) -> None:
     place = Premises.on_sqlite(cradle, tmp_path)
     for number in range(5):
         plan = Plan(f"control-{number}", 8, broken="early-answer", aim=("answering", 3, 0.01))
-        found = await World(place, plan).run()
+        found = asyncio.run(World(place, plan).run())
         if any(finding.startswith("I11") for finding in found):
             return
     pytest.fail("forty deaths, and nothing was lost")

@@ -13,7 +13,18 @@ from commande.simulation.mutations import MUTANTS
 from commande.simulation.shrink import shrink
 
 # Where to begin so that it takes few worlds; any seed finds each, later.
-FIRST: dict[str, int] = {}
+FIRST = {
+    "no_binding_of_the_pair": 1007,
+    "trust_the_event": 1002,
+    "adopt_without_seal": 1002,
+    "no_token": 1002,
+    "total_not_compared": 1002,
+    "snapshot_from_the_catalogue": 1004,
+    "failure_un_pays": 1003,
+    "bury_without_expiring": 1003,
+    "retry_without_expiring": 1001,
+    "unsigned_webhook": 1001,
+}
 BUDGET = 60
 
 

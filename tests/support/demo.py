@@ -31,6 +31,11 @@ class Demo:
     port: int
 
     @property
+    def errors(self) -> Path:
+        """The file beside its output with what it complained of."""
+        return self.output.with_suffix(".errors")
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -80,14 +85,14 @@ def start_demo(
     port = port or free_port()
     output = output or folder.parent / f"{folder.name}-{time.monotonic_ns()}.txt"
     command = [*COMMANDE, "demo", "--dir", str(folder), "--port", str(port), *options]
-    with output.open("wb") as file:
+    with output.open("wb") as said, output.with_suffix(".errors").open("wb") as complained:
         process = subprocess.Popen(
             command,
             env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
             cwd=output.parent,
             stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
+            stdout=said,
+            stderr=complained,
             start_new_session=True,
         )
     return Demo(process, folder, output, port)
@@ -99,7 +104,7 @@ def running_demo(folder: Path, *options: str) -> Iterator[Demo]:
     demo = start_demo(folder, *options)
     try:
         wait_until(lambda: "Ctrl-C" in demo.printed or ended(demo), "the demo", PATIENCE)
-        assert "Ctrl-C" in demo.printed, demo.printed
+        assert "Ctrl-C" in demo.printed, demo.errors.read_text(encoding="utf-8")
         yield demo
     finally:
         if not ended(demo):

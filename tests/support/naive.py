@@ -6,6 +6,7 @@ It shares no line with the shop, so that `commande verify` is shown to judge pro
 import asyncio
 import hashlib
 import hmac
+import http.client
 import json
 import secrets
 import urllib.error
@@ -23,7 +24,6 @@ from starlette.routing import Route
 
 PRODUCT = "a" * 24
 PRICE = 1250
-SECRET = "whsec_naive"
 CHECKOUT = "/api/checkout"
 BUGS = (
     "trusts the browser", "takes any pair", "writes twice", "trusts complete", "trusts a reference",
@@ -48,6 +48,7 @@ class Naive:
     stripe_url: str
     mails: Path
     bug: str = ""
+    secret: str = ""
     commands: dict[str, dict[str, Any]] = field(default_factory=dict)
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
     clicks: dict[str, str] = field(default_factory=dict)
@@ -191,7 +192,7 @@ class Naive:
         raw = await request.body()
         header = request.headers.get("stripe-signature", "")
         stamp = header.partition(",")[0].removeprefix("t=")
-        true = hmac.new(SECRET.encode(), f"{stamp}.".encode() + raw, "sha256").hexdigest()
+        true = hmac.new(self.secret.encode(), f"{stamp}.".encode() + raw, "sha256").hexdigest()
         if f"v1={true}" not in header and self.bug != "believes unsigned events":
             raise Problem(400, "signature_invalid")
         if self.bug != "ignores webhooks":
@@ -244,7 +245,7 @@ class Naive:
                     return json.loads(answer.read())
             except urllib.error.HTTPError as error:
                 raise Problem(400, "session_invalid") from error
-            except (OSError, ValueError, urllib.error.URLError):
+            except (OSError, ValueError, http.client.HTTPException):
                 if not again:
                     raise
         return None

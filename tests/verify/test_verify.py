@@ -1,8 +1,8 @@
 """`commande verify`: it believes an honest server, whoever wrote it, and finds out every other."""
 
 import json
+import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +18,7 @@ from commande.verify import check as kit
 from commande.verify import run as visits
 from commande.verify.shop import Shop
 from commande.verify.stand_in import StandIn
-from tests.support.naive import BUGS, SECRET, Naive
+from tests.support.naive import BUGS, Naive
 from tests.support.premises import COMMANDE, opened_premises
 from tests.support.serving import serving
 
@@ -52,18 +52,14 @@ def naive_shop(folder: Path, bug: str = "") -> Iterator[tuple[str, str, Engine]]
     sandbox = create_sandbox("http://stripe.test", seed=3)
     engine: Engine = sandbox.state.engine
     with serving(sandbox) as stripe_url:
-        with serving(Naive(stripe_url, folder, bug).app()) as url:
-            hook = f"{url}/api/checkout/webhook"
-            add_endpoint(stripe_url, hook)
-            for endpoint in engine.state.rows["webhook_endpoint"].values():
-                endpoint["secret"] = SECRET
+        shop = Naive(stripe_url, folder, bug)
+        with serving(shop.app()) as url:
+            given = {"url": f"{url}/api/checkout/webhook", "enabled_events": ["*"]}
+            headers = {"authorization": "Bearer sk_test_naive"}
+            _, _, made = engine.handle("POST", "/v1/webhook_endpoints", given, headers)
+            shop.secret = json.loads(made)["secret"]
+            engine.dashboard.set(sepa_delay=1)
             yield url, stripe_url, engine
-
-
-def add_endpoint(stripe_url: str, hook: str) -> None:
-    box = StandIn(stripe_url)
-    reply = box._ask("POST", "/v1/webhook_endpoints", {"url": hook, "enabled_events": ["*"]})
-    assert reply.status == 200, reply.body
 
 
 def payable(engine: Engine) -> int:
@@ -74,23 +70,20 @@ def test_the_shop_keeps_every_promise_and_nothing_payable_is_left(
     tmp_path: Path, sqlite_url: str
 ) -> None:
     with opened_premises(tmp_path / "shop", sqlite_url) as shop:
-        told = subprocess.run(
-            [*COMMANDE, "verify", "--url", shop.urls[0], "--stripe", shop.stripe_url,
-             "--mails", shop.folder / "mails", "--json"],
-            check=False, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-        assert told.returncode == 0, told.stdout + told.stderr
-        document = json.loads(told.stdout)
-        assert [c for c in document["checks"] if c["outcome"] == "broken"] == []
-        assert (document["broken"], document["notRun"]) == (0, 1)
-        assert {c["invariant"] for c in document["checks"]} == {None, 1, 2, 3, 4, 5, 6, 7, 8}
+        shop.stripe.dashboard.set(sepa_delay=1)
+        mails = shop.folder / "mails"
+        results = verify(shop.urls[0], shop.stripe_url, mails=mails, settles=1.2)
+        assert [(r.check.name, r.evidence) for r in results if r.outcome == "broken"] == []
+        not_run = [r.check.name for r in results if r.outcome == "not run"]
+        assert not_run == ["neither is needed in the end"]
+        assert {r.check.invariant for r in results if r.outcome == "held"} == set(range(9))
         assert payable(shop.stripe) == 0
         assert shop.stripe.world.faults.orders == []
 
 
 def test_an_honest_server_of_somebody_else_keeps_them_too(tmp_path: Path) -> None:
     with naive_shop(tmp_path) as (url, stripe_url, engine):
-        results = verify(url, stripe_url, mails=tmp_path, patience=20)
+        results = verify(url, stripe_url, mails=tmp_path, patience=20, settles=0.6)
         assert [(r.check.name, r.evidence) for r in results if r.outcome == "broken"] == []
         assert payable(engine) == 0
 
@@ -98,7 +91,7 @@ def test_an_honest_server_of_somebody_else_keeps_them_too(tmp_path: Path) -> Non
 @pytest.mark.parametrize("bug", BUGS)
 def test_the_kit_finds_the_server_that(bug: str, tmp_path: Path) -> None:
     with naive_shop(tmp_path, bug) as (url, stripe_url, _):
-        visit = kit.Visit(Shop(url), StandIn(stripe_url), tmp_path, patience=2)
+        visit = kit.Visit(Shop(url), StandIn(stripe_url), tmp_path, 2, 0.6)
         if bug == "forgets":
             for _ in range(5):
                 visit.shop.order()
@@ -116,11 +109,30 @@ def test_every_check_has_its_sentence_and_a_bug_is_known_for_each_invariant() ->
 
 def test_without_a_stand_in_the_rest_is_named_as_not_run(tmp_path: Path) -> None:
     with naive_shop(tmp_path) as (url, _, _):
-        results = verify(url)
-    assert {r.outcome for r in results} == {"held", "not run"}
-    assert {r.evidence for r in results if r.outcome == "not run"} == {
-        "needs a stand-in for Stripe (--stripe)"
-    }
+        told = run("--url", url, "--json")
+        assert told.returncode == 0, told.stderr
+        document = json.loads(told.stdout)
+        checks = document["checks"]
+        assert {c["outcome"] for c in checks} == {"held", "not run"}
+        assert {c["evidence"] for c in checks if c["outcome"] == "not run"} == {
+            "needs a stand-in for Stripe (--stripe)"
+        }
+        assert (document["held"], document["notRun"]) == (12, len(CHECKS) - 12)
+
+
+def test_a_broken_promise_is_an_exit_code_and_a_line(tmp_path: Path) -> None:
+    with naive_shop(tmp_path, "takes any token") as (url, _, _):
+        told = run("--url", url)
+    assert told.returncode == 1
+    line = next(x for x in told.stdout.splitlines() if x.startswith("a command opens only"))
+    assert "broken" in line
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*COMMANDE, "verify", *arguments],
+        check=False, capture_output=True, text=True, timeout=90, env=os.environ | {"COLUMNS": "150"},
+    )  # fmt: skip
 
 
 def live_shop() -> Starlette:
@@ -140,9 +152,7 @@ def live_shop() -> Starlette:
 
 def test_a_live_server_is_refused_after_one_look(serve: Callable[..., str]) -> None:
     url = serve(live_shop())
-    told = subprocess.run(
-        [*COMMANDE, "verify", "--url", url], check=False, capture_output=True, text=True, timeout=60
-    )
+    told = run("--url", url)
     assert told.returncode == 2
     assert "takes real money" in told.stderr and "#AAAAAAAA" in told.stderr
     assert "Traceback" not in told.stderr
@@ -160,8 +170,5 @@ def test_what_is_no_server_and_what_is_no_stand_in_end_in_one_line(
         other = serve(create_sandbox("http://stripe.test", seed=4))
         with pytest.raises(Refused, match="does not know the sessions"):
             verify(url, other)
-    told = subprocess.run(
-        [sys.executable, "-m", "commande", "verify", "--url", "shop.example"],
-        check=False, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    told = run("--url", "shop.example")
     assert told.returncode == 2 and "absolute address" in told.stderr

@@ -59,8 +59,8 @@ async def _serve(settings: Settings, descriptor: int) -> None:
     controls = DemoControls(shop, mortal, sandbox.state.engine)
     app = create_app(settings, shop=shop, extra_routers=[demo_panel(shop, controls)])
     controls.watch(app)
-    # A browser asks again by itself when a connection that it had used before dies: so whoever takes
-    # minutes over the payment page keeps theirs, and "kill the server" shows nobody an error.
+    # A browser asks again by itself when a connection dies that it had used before: whoever takes
+    # minutes over the payment page keeps theirs, so that "kill the server" shows nobody an error.
     config = uvicorn.Config(
         _beside(sandbox, app), fd=descriptor, log_config=None, access_log=False,
         server_header=False, timeout_graceful_shutdown=3, timeout_keep_alive=600,

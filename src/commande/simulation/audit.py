@@ -106,7 +106,7 @@ class Audit:
                 continue
             self.world.outcomes[f"= {status}"] += 1
             processing = any(
-                self.world.is_processing(self.watch.truth(session))
+                self.watch.is_processing(self.watch.truth(session))
                 for session in self.watch.sessions.get(command, ())
             )
             if status == "expiring" or status == "unpaid":

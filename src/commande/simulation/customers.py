@@ -144,8 +144,8 @@ class Shopper:
 
     # -- paying --------------------------------------------------------------------------------
 
-    def pay(self, means: str = CARD, address: str | None = None) -> bool:
-        """Pay on Stripe's page; whether Stripe took it."""
+    def pay(self, means: str = CARD, address: str | None = None, *, hasty: float = 0.04) -> bool:
+        """Pay on Stripe's page; whether it was taken. ``hasty``: how often refunded at once."""
         session = (address or self.addresses[-1]).rsplit("/", 1)[-1]
         self.world.scheduler.note(f"customer-{self.number} pays {session}")
         try:
@@ -153,7 +153,7 @@ class Shopper:
         except Refusal:
             self.world.scheduler.note(f"customer-{self.number} is refused")
             return False
-        if self.rng.random() < 0.06:
+        if self.rng.random() < hasty:
             # The shopkeeper sees it in Stripe's dashboard before the shop has heard of it.
             self.world.scheduler.spawn("hasty refund", lambda: self._refund(session),
                                        after=self.rng.random() * 40)  # fmt: skip
@@ -236,7 +236,7 @@ async def _declined(me: Shopper) -> None:
 
 
 async def _closes_the_tab(me: Shopper) -> None:
-    me.pay()
+    me.pay(hasty=0.3)
 
 
 async def _goes_back(me: Shopper) -> None:

@@ -6,16 +6,15 @@ breaks. Stripe is in ``gateway.py``.
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from commande.core.letter import Letter
 from commande.db.connection import P, TransactionFunction
 from commande.db.inline import InlineDatabase
 from commande.errors import DatabaseBusy, MailUnavailable, OutcomeUnknown
 from commande.simulation.scheduler import Process, pause
-
-if TYPE_CHECKING:
-    from commande.simulation.world import World
+from commande.simulation.stage import Stage
+from commande.simulation.watch import Watch
 
 R = TypeVar("R")
 
@@ -29,24 +28,24 @@ class SimulatedDatabase:
 
     dialect = "sqlite"
 
-    def __init__(self, world: "World", process: Process, rows: InlineDatabase) -> None:
-        self._world, self._process, self._rows = world, process, rows
+    def __init__(self, stage: Stage, watch: Watch, rows: InlineDatabase) -> None:
+        self._stage, self._watch, self._rows = stage, watch, rows
 
     async def transaction(
         self, fn: TransactionFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """See ``Database``."""
-        world = self._world
-        await world.step(fn.__name__, world.latency("db"))
-        if world.strikes("db_busy"):
+        stage = self._stage
+        await stage.step(fn.__name__, stage.latency("db"))
+        if stage.strikes("db_busy"):
             raise DatabaseBusy("The database cannot be written to now.")
-        unknown = world.strikes("db_unknown")
-        if unknown and world.coin():
+        unknown = stage.strikes("db_unknown")
+        if unknown and stage.coin():
             raise OutcomeUnknown("The connection died before COMMIT.")
-        if world.strikes("db_rerun"):
+        if stage.strikes("db_rerun"):
             await self._undo(fn, *args, **kwargs)
         value = await self._rows.transaction(fn, *args, **kwargs)
-        world.watch.look(fn.__name__)
+        self._watch.look(fn.__name__)
         if unknown:
             raise OutcomeUnknown("The connection died after COMMIT.")
         return value
@@ -65,15 +64,15 @@ class SimulatedDatabase:
 
     async def read(self, fn: TransactionFunction[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """See ``Database``."""
-        world = self._world
-        await world.step(fn.__name__, world.latency("db"))
-        if world.strikes("db_busy"):
+        stage = self._stage
+        await stage.step(fn.__name__, stage.latency("db"))
+        if stage.strikes("db_busy"):
             raise DatabaseBusy("The database cannot be read now.")
         # Not the rows' own ``read``: its PRAGMA makes SQLite prepare every statement anew.
-        before = world.driver.total_changes
+        before = stage.driver.total_changes
         value = await self._rows.transaction(fn, *args, **kwargs)
-        if world.driver.total_changes != before:
-            world.watch.cry("I0", f"{fn.__name__} writes inside a read")
+        if stage.driver.total_changes != before:
+            self._watch.cry("I0", f"{fn.__name__} writes inside a read")
         return value
 
     async def close(self) -> None:
@@ -83,8 +82,8 @@ class SimulatedDatabase:
 class SimulatedClock:
     """The world's time plus the process's error."""
 
-    def __init__(self, world: "World", process: Process) -> None:
-        self._scheduler, self._process = world.scheduler, process
+    def __init__(self, stage: Stage, process: Process) -> None:
+        self._scheduler, self._process = stage.scheduler, process
 
     def now(self) -> datetime:
         """The moment, aware UTC."""
@@ -100,18 +99,18 @@ class SimulatedMail:
 
     enabled = True
 
-    def __init__(self, world: "World") -> None:
-        self._world = world
+    def __init__(self, stage: Stage, watch: Watch) -> None:
+        self._stage, self._watch = stage, watch
 
     async def send(self, letter: Letter) -> None:
         """Hand the letter over. Raises MailUnavailable."""
-        world = self._world
-        await world.step("mail", world.latency("mail"))
-        if world.strikes("mail_down"):
-            world.reach("C40")
+        stage = self._stage
+        await stage.step("mail", stage.latency("mail"))
+        if stage.strikes("mail_down"):
+            stage.reach("C40")
             raise MailUnavailable("The mail server does not answer.")
-        world.watch.letter_sent(letter)
-        await world.step("mail:sent", world.latency("mail"))
-        if world.strikes("mail_unsure"):
-            world.reach("C40")
+        self._watch.letter_sent(letter)
+        await stage.step("mail:sent", stage.latency("mail"))
+        if stage.strikes("mail_unsure"):
+            stage.reach("C40")
             raise MailUnavailable("The mail server hung up after the letter.")

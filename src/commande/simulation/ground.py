@@ -15,7 +15,7 @@ from commande.db.modules import COMMANDS, add_module
 from commande.db.schema import create_all
 from commande.db.sqlite_file import sqlite_engine
 from commande.settings import Settings
-from commande.simulation.watch import TRIGGERS
+from commande.simulation.triggers import TRIGGERS
 
 START: Final = 1_790_000_000.0
 """2026-09-21 14:13:20 UTC: every world begins then."""

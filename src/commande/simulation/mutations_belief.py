@@ -79,7 +79,7 @@ def trust_the_event(bench: Bench) -> None:
     bench.function(f"{FLOWS}.inbox", "_carries_report", make)
 
 
-@mutant("a fresh event is believed although a refund is known", faults={"delayed": 0.8})
+@mutant("a fresh event is believed although a refund is known", faults={"delayed": 0.5})
 def forget_the_refund(bench: Bench) -> None:
     bench.function(f"{DB}.inbox", "has_refund_or_dispute", lambda _: lambda *_a: False)
     bench.function(f"{DB}.inbox", "wake_money_events", lambda _: lambda *_a: None)
@@ -135,7 +135,7 @@ def refunds_ignored(bench: Bench) -> None:
 
 
 @mutant("a refund is asked for with a new key each time",
-        faults={"hang_after": 0.3, "cut_body": 0.3})  # fmt: skip
+        faults={"cut_body": 0.6})  # fmt: skip
 def double_refund(bench: Bench) -> None:
     turns = count(1)
 

@@ -50,15 +50,15 @@ POINTS: Final[dict[str, str]] = {
     "C52": "Stripe does not answer for hours",
 }
 ELSEWHERE: Final[dict[str, str]] = {
-    "C26": "restored backups: journeys",
-    "C31": "stock: with the stock issue",
-    "C41": "failover of PostgreSQL: its own test",
-    "C43": "failover of PostgreSQL: its own test",
-    "C44": "failover of PostgreSQL: its own test",
-    "C45": "restored backups: journeys",
-    "C46": "power loss: db tests",
-    "C47": "full disk: db tests",
-    "C50": "mixed versions: migration tests",
+    "C26": "a command's row gone: tests/flows",
+    "C31": "stock: comes with the stock issue",
+    "C41": "PostgreSQL killed: tests/db",
+    "C43": "failover that loses commits: proof/failover",
+    "C44": "PostgreSQL's wait for a standby cut short: tests/db",
+    "C45": "an old backup restored: tests/flows",
+    "C46": "power cuts: proof and tests/db",
+    "C47": "full disk: tests/db",
+    "C50": "mixed versions: tests/db",
 }
 # A process died while this task waited for that: the point it went through.
 _DEATHS: Final[dict[tuple[str, str], str]] = {

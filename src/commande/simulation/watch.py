@@ -6,44 +6,15 @@ made it; each line is compared with what the stand-in for Stripe knows to be tru
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 
 from commande.core.command import SETTLED
 from commande.core.letter import Letter
 from commande.flows.checkout import Opened
+from commande.simulation.stage import Stage
 
-if TYPE_CHECKING:
-    from commande.simulation.world import World
-
-_TABLE: Final = """
-    CREATE TABLE watched (
-        seq INTEGER PRIMARY KEY, what TEXT NOT NULL, id TEXT NOT NULL,
-        one TEXT, two TEXT, three TEXT, four TEXT)
-"""
-_SAW: Final = "INSERT INTO watched (what, id, one, two, three, four) VALUES"
-TRIGGERS: Final = (
-    _TABLE,
-    f"""CREATE TRIGGER watch_commands AFTER UPDATE OF status, snapshot, paid_session_id
-        ON commands FOR EACH ROW WHEN OLD.status <> NEW.status OR OLD.snapshot IS NOT NEW.snapshot
-        OR OLD.paid_session_id IS NOT NEW.paid_session_id
-        BEGIN {_SAW} ('command', NEW.id, OLD.status, NEW.status, NEW.paid_session_id,
-        OLD.snapshot IS NOT NULL AND (OLD.snapshot IS NOT NEW.snapshot
-        OR OLD.paid_session_id IS NOT NEW.paid_session_id)); END""",
-    f"""CREATE TRIGGER watch_deletes AFTER DELETE ON commands FOR EACH ROW
-        BEGIN {_SAW} ('deleted', OLD.id, OLD.status, NULL, NULL, NULL); END""",
-    f"""CREATE TRIGGER watch_payments AFTER INSERT ON payments FOR EACH ROW
-        BEGIN {_SAW} ('payment', NEW.stripe_session_id, NEW.command_id, NEW.outcome,
-        NEW.amount_minor, NEW.currency); END""",
-    f"""CREATE TRIGGER watch_letters AFTER INSERT ON messages FOR EACH ROW
-        BEGIN {_SAW} ('letter', NEW.key, NEW.kind, NEW.command_id, NULL, NULL); END""",
-    f"""CREATE TRIGGER watch_events AFTER UPDATE OF state, last_error ON events FOR EACH ROW
-        BEGIN {_SAW} ('event', NEW.stripe_event_id, NEW.state, NEW.last_error, NEW.type,
-        NEW.stripe_session_id); END""",
-    f"""CREATE TRIGGER watch_facts AFTER INSERT ON history FOR EACH ROW
-        BEGIN {_SAW} ('fact', NEW.command_id, NEW.kind, NEW.source, NULL, NULL); END""",
-)
 _NEWS: Final = "SELECT seq, what, id, one, two, three, four FROM watched WHERE seq > ?"
 _PAID: Final = "SELECT snapshot, currency FROM commands WHERE id = ?"
 _MONEY: Final = frozenset(SETTLED)
@@ -82,9 +53,9 @@ class Violation:
 class Watch:
     """What was seen so far in one world."""
 
-    def __init__(self, world: "World") -> None:
-        self._world = world
-        self._driver = world.driver
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._driver = stage.driver
         self._seen = 0
         self._changes = -1
         self.made: dict[str, str] = {}
@@ -101,12 +72,19 @@ class Watch:
     def cry(self, invariant: str, fact: str, command_id: str | None = None) -> None:
         """Write a violation down; the world ends at the next step."""
         violation = Violation(invariant, fact, command_id)
-        self._world.scheduler.note(f"VIOLATION {violation}")
+        self._stage.scheduler.note(f"VIOLATION {violation}")
         self.violations.append(violation)
 
     def truth(self, session_id: str | None) -> dict[str, Any]:
         """The session as the stand-in knows it."""
-        return self._world.engine.state.get("session", session_id or "") or {}
+        return self._stage.engine.state.get("session", session_id or "") or {}
+
+    def is_processing(self, session: dict[str, Any]) -> bool:
+        """Whether money of a completed session is on its way."""
+        if session.get("status") != "complete" or session["payment_status"] != "unpaid":
+            return False
+        intent = self._stage.engine.state.get("payment_intent", session["payment_intent"] or "")
+        return intent is not None and intent["status"] == "processing"
 
     # -- what leaves and enters ----------------------------------------------------------------
 
@@ -161,10 +139,10 @@ class Watch:
         if changes == self._changes:
             return
         self._changes = changes
-        self._world.stir()
+        self._stage.stir()
         for seq, what, id_, *cells in self._driver.execute(_NEWS, (self._seen,)).fetchall():
             self._seen = seq
-            self._world.scheduler.note(f"{what} {id_} {cells[0]} {cells[1]}")
+            self._stage.scheduler.note(f"{what} {id_} {cells[0]} {cells[1]}")
             getattr(self, f"_{what}")(id_, *cells, function)
 
     def _command(
@@ -191,7 +169,7 @@ class Watch:
         if (snapshot["total_minor"], currency) != charged:
             self.cry("I2", f"the snapshot says {snapshot['total_minor']}, charged was {charged[0]}",
                      id_)  # fmt: skip
-        lines = self._world.engine.state.rows["checkout"].get(session_id or "", {}).get("lines", ())
+        lines = self._stage.engine.state.rows["checkout"].get(session_id or "", {}).get("lines", ())
         frozen = [(line["unit_minor"], line["quantity"]) for line in snapshot["lines"]]
         if frozen != [(line["price"]["unit_amount"], line["quantity"]) for line in lines]:
             self.cry("I5", "the snapshot's lines are not those that were charged", id_)
@@ -199,7 +177,7 @@ class Watch:
     def _check_tombstone(self, id_: str, function: str) -> None:
         for session_id in self.sessions.get(id_, ()):
             truth = self.truth(session_id)
-            paid = truth["payment_status"] == "paid" or self._world.is_processing(truth)
+            paid = truth["payment_status"] == "paid" or self.is_processing(truth)
             payable = truth["status"] == "open" and session_id in self.handed
             if paid or payable:
                 what = "was paid" if paid else "can be paid"
@@ -237,11 +215,11 @@ class Watch:
         if error is not None and error not in _EXPECTED:
             self.cry("I0", f"handling {kind} ended in a {error}")
         if state == "done" and session is not None:
-            self._world.points.event_done(id_, kind, session)
+            self._stage.points.event_done(id_, kind, session)
 
     def _fact(self, command: str, kind: str, source: str, *_rest: Any) -> None:
         point = _FACTS.get(kind)
         if point is not None:
-            self._world.reach(point)
+            self._stage.reach(point)
         if kind == "paid":
-            self._world.points.paid(command, source)
+            self._stage.points.paid(command, source)

@@ -30,6 +30,8 @@ class Visit:
     mails: Path | None
     patience: float
     """Seconds to wait for what the server does by itself."""
+    settles: float = 2.5
+    """Seconds to wait for what must not happen: a worker that does it needs half a second."""
 
     @property
     def box(self) -> StandIn:

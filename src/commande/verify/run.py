@@ -32,17 +32,19 @@ def verify(
     mails: Path | None = None,
     appointment: str | None = None,
     patience: float = 30.0,
+    settles: float = 2.5,
     progress: Progress = _ignore,
 ) -> list[Result]:
     """Hold a test server to its promises; every check and what came of it, in order.
 
     ``stripe`` names the stand-in that the server was given, ``mails`` the folder of its letters;
-    what needs one that is missing is not run. Raises Refused for a live server, one that is away,
+    what needs one that is missing is not run. ``patience`` and ``settles`` are the seconds to wait
+    for what the server must do by itself, and for what it must not do. Raises Refused for a live server, one that is away,
     or a stand-in that is not the server's own. Leaves nothing that can be paid at the stand-in.
     """
     shop = Shop(url.rstrip("/"), token, appointment)
     box = None if stripe is None else StandIn(stripe.rstrip("/"), key)
-    visit = Visit(shop, box, mails, patience)
+    visit = Visit(shop, box, mails, patience, settles)
     try:
         _enter(visit)
         return list(_run(visit, progress))

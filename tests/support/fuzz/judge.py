@@ -24,6 +24,12 @@ def is_no_http(sent: Sent) -> bool:
     )
 
 
+def is_page(sent: Sent, heard: Heard) -> bool:
+    """Whether somebody who asked for a page, where pages are, was told so on a page."""
+    wanted = (b"Accept", b"text/html") in sent.headers
+    return wanted and not sent.target.startswith("/api/") and heard.kind == "text/html"
+
+
 def documented_codes() -> frozenset[str]:
     """The codes of docs/api.md."""
     table = API.read_text(encoding="utf-8").partition("## Problems")[2]
@@ -57,7 +63,7 @@ class Judge:
             found.append("no X-Request-Id")
         if sent.method == "HEAD":
             return found + (["HEAD with a body"] if heard.body else [])
-        if heard.status >= 400:
+        if heard.status >= 400 and not is_page(sent, heard):
             return found + self._problem(heard)
         if sent.method != "OPTIONS" and heard.kind == "application/json":
             found += self._shape(sent, heard)
