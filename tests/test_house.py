@@ -246,6 +246,7 @@ def build_model_house(package: Path) -> None:
         "db",
         "core",
         "sandbox",
+        "simulation",
         "verify",
     ):
         (package / room).mkdir(parents=True, exist_ok=True)

@@ -138,6 +138,9 @@ class Run:
         """How many facts, acknowledged until now, are newly found to be gone."""
         self._ledger.hear(await read_acknowledged(STRIPE_URL, KEY))
         facts = self._ledger.facts()
+        # No session of before the failover: it would wait for a machine that says nothing.
+        await self._db.close()
+        self._db = open_database(self._cluster.url, application="proof")
         gone = set(await find_losses(self._db, facts)) - self._lost
         self._lost |= gone
         self._tally.counts["facts looked up"] += facts.count

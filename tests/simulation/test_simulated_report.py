@@ -21,7 +21,7 @@ from commande.simulation.watch import Violation
 @pytest.fixture
 def totals(ground: Ground) -> Totals:
     found = Totals(12, seconds=1.0)
-    found.add(run_world(draw_profile(12, checkouts=20), ground))
+    found.add(run_world(draw_profile(12, checkouts=8), ground))
     return found
 
 

@@ -88,7 +88,8 @@ def draw_profile(
 ) -> Profile:
     """The world of a seed; ``without`` takes actors and kinds of faults away from it."""
     dice = Random(f"{seed}/profile")  # noqa: S311 – dice, not keys
-    profile = Profile(seed, checkouts or dice.randint(20, 60))
+    drawn = dice.randint(20, 60)
+    profile = Profile(seed, checkouts or drawn)
     eagerness = dice.choice((0.0, 0.1, 0.25, 0.25, 0.5))
     for kind, (low, high) in FAULTS.items():
         strength = exp(dice.uniform(log(low), log(high)))

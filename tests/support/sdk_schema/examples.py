@@ -87,6 +87,49 @@ def a_list(url: str, *items: Json) -> Json:
     return {"object": "list", "data": list(items), "has_more": False, "url": url}
 
 
+def a_custom_field() -> Json:
+    return {
+        "key": "gift",
+        "label": {"custom": "Message", "type": "custom"},
+        "optional": True,
+        "text": {
+            "default_value": None,
+            "maximum_length": None,
+            "minimum_length": None,
+            "value": "Joyeux Noël",
+        },
+        "type": "text",
+    }
+
+
+def a_payer() -> Json:
+    return {
+        "address": an_address(),
+        "business_name": None,
+        "email": "ada@example.com",
+        "individual_name": None,
+        "name": "Ada L.",
+        "phone": None,
+        "tax_exempt": "none",
+        "tax_ids": [{"type": "eu_vat", "value": "FR00000000000"}],
+    }
+
+
+def total_details() -> Json:
+    tax = {
+        "amount": 130,
+        "rate": a_tax_rate(),
+        "taxability_reason": None,
+        "taxable_amount": 2370,
+    }
+    return {
+        "amount_discount": 0,
+        "amount_shipping": 0,
+        "amount_tax": 130,
+        "breakdown": {"discounts": [], "taxes": [tax]},
+    }
+
+
 def a_session() -> Json:
     """Return a paid session, as an answer with `line_items` and the tax breakdown expanded."""
     return {
@@ -105,32 +148,10 @@ def a_session() -> Json:
         },
         "created": 1_795_000_000,
         "currency": "eur",
-        "custom_fields": [
-            {
-                "key": "gift",
-                "label": {"custom": "Message", "type": "custom"},
-                "optional": True,
-                "text": {
-                    "default_value": None,
-                    "maximum_length": None,
-                    "minimum_length": None,
-                    "value": "Joyeux Noël",
-                },
-                "type": "text",
-            }
-        ],
+        "custom_fields": [a_custom_field()],
         "custom_text": nulls("after_submit shipping_address submit terms_of_service_acceptance"),
         "customer_creation": "if_required",
-        "customer_details": {
-            "address": an_address(),
-            "business_name": None,
-            "email": "ada@example.com",
-            "individual_name": None,
-            "name": "Ada L.",
-            "phone": None,
-            "tax_exempt": "none",
-            "tax_ids": [{"type": "eu_vat", "value": "FR00000000000"}],
-        },
+        "customer_details": a_payer(),
         "customer_email": "ada@example.com",
         "discounts": [],
         "expires_at": 1_795_080_000,
@@ -150,22 +171,7 @@ def a_session() -> Json:
         "shipping_options": [],
         "status": "complete",
         "success_url": "https://shop.example/thanks",
-        "total_details": {
-            "amount_discount": 0,
-            "amount_shipping": 0,
-            "amount_tax": 130,
-            "breakdown": {
-                "discounts": [],
-                "taxes": [
-                    {
-                        "amount": 130,
-                        "rate": a_tax_rate(),
-                        "taxability_reason": None,
-                        "taxable_amount": 2370,
-                    }
-                ],
-            },
-        },
+        "total_details": total_details(),
         "ui_mode": "hosted_page",
         **nulls(
             "after_expiration allow_promotion_codes billing_address_collection client_secret "
