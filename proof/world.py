@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+import orjson
+
 from commande.db import open_database
 from proof.board import Board, new_board
 from proof.books import audit, find_losses, read_acknowledged
@@ -24,7 +26,7 @@ LATEST: Final = 0.15
 """A kill by the clock comes at most so many seconds after the last start."""
 BUSINESS: Final = 2.0
 """How long the shop is given to come to the point where it shall die."""
-PATIENCE: Final = 20.0
+PATIENCE: Final = 60.0
 # Which processes a shop consists of: (role, worker inside).
 SHAPES: Final = (
     (("server", True),),
@@ -264,10 +266,21 @@ class World:
         self._upkeep.forget()
         self._ledger.hear(await read_acknowledged(self._stripe_url, KEY))
         wrong = await audit(self._db, self._stripe_url, self._ledger)
+        wrong += self._read_log()
         self.counts["acknowledged facts"] += self._ledger.facts().count
         self.counts["commands"] += len({o.command for o in self._ledger.opened.values()})
         self.counts["paid sessions"] += len(self._ledger.charged)
         return wrong
+
+    def _read_log(self) -> list[str]:
+        """What the shop itself calls an error: dying is none, and coming back is none."""
+        lines = (self.folder / "log").read_text().splitlines()
+        told = [orjson.loads(line) if line.startswith("{") else {"event": line} for line in lines]
+        return [
+            f"log: {line['event']} {line.get('exception', '')[-300:]}"
+            for line in told
+            if line.get("level") not in ("warning", "info", "debug")
+        ]
 
 
 async def _until(happened: Callable[[], bool], seconds: float) -> bool:

@@ -78,7 +78,7 @@ def seeded(bug: str) -> Any:
         else:
             fits = true in given
         if bug == "takes its time" and len(given) > 50:
-            end = time.thread_time() + 0.02
+            end = time.thread_time() + 0.003
             while time.thread_time() < end:
                 pass
         old = stamp < (now - timedelta(seconds=300)).timestamp()

@@ -236,7 +236,9 @@ class Naive:
         return await asyncio.to_thread(self._stripe, path, form, key)
 
     def _stripe(self, path: str, form: Any, key: str) -> Any:
-        headers = {"Authorization": "Bearer sk_test_verify"} | ({"Idempotency-Key": key} if key else {})
+        headers = {"Authorization": "Bearer sk_test_verify"} | (
+            {"Idempotency-Key": key} if key else {}
+        )
         data = urlencode(form).encode() if form else None
         request = urllib.request.Request(self.stripe_url + path, data, headers)
         for again in (True, False):

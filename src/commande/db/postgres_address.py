@@ -1,5 +1,6 @@
 """Where PostgreSQL is, and how a session with it begins."""
 
+import socket
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
@@ -15,6 +16,9 @@ IDLE_MS = 15_000
 # Only for a server that fell silent: above what it needs to notice its own limits.
 SILENCE_S = 12.0
 GOODBYE_S = 0.5
+# A machine that acknowledges no packet for so long is gone, whatever it was asked. One that
+# computes, or waits for a lock or a standby, still acknowledges.
+DEAF_S = 5
 
 _NEXT_HOST = (
     OSError,
@@ -34,10 +38,27 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.doubt = False
         self.add_log_listener(_notice)
+        self._watch_the_line()
 
     async def close(self, *, timeout: float | None = GOODBYE_S) -> None:  # noqa: ASYNC109
         """Say goodbye, but not for long: SQLAlchemy closes one after the other."""
         await super().close(timeout=timeout)
+
+    def _watch_the_line(self) -> None:
+        """Have the kernel end the session when the other machine is gone without a word.
+
+        After a partition a whole pool of such sessions is left, used or idle. Each would cost
+        somebody ``SILENCE_S``, long after the failover.
+        """
+        line = self._transport.get_extra_info("socket")
+        if line is None or line.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        options = {"KEEPIDLE": DEAF_S, "KEEPINTVL": 1, "KEEPCNT": 3, "USER_TIMEOUT": DEAF_S * 1000}
+        for name, value in options.items():
+            option = getattr(socket, f"TCP_{name}", None)  # not every system knows each of them
+            if option is not None:
+                line.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class Hosts:

@@ -68,7 +68,7 @@ def render_letter(
     }
     host = urlsplit(settings.site_url).hostname or "localhost"
     return Letter(
-        message_id=f"{kind}.{_token(key or command.id)}@{host}",
+        message_id=f"{_token(key or f'{kind}.{command.id}')}@{host}",
         to=str(command.customer["email"]),
         subject=words[f"{kind}.subject"].format(**facts),
         text=_TEMPLATES.get_template(f"{kind}.txt").render(context),

@@ -10,7 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from schemathesis import GenerationMode
+from schemathesis import GenerationMode, checks
 from schemathesis.core.failures import FailureGroup
 
 from tests.support.fuzz.forgeries import Forger, an_event
@@ -83,8 +83,8 @@ class Fuzz:
         except Exception as error:  # noqa: BLE001 – a server that breaks off is a finding as well
             faults = [f"{type(error).__name__}: {error}"]
         for fault in faults:
-            self._report(f"{fault} ← {sent.method} {sent.target[:80]} {sent.headers} "
-                         f"{sent.body[:300]!r} ({len(sent.body)} bytes, chunks {sent.chunks})")  # fmt: skip
+            what = f"{sent.method} {sent.target[:80]} {sent.headers} {sent.body[:300]!r}"
+            self._report(f"{fault} ← {what} ({len(sent.body)} bytes, chunks {sent.chunks})")
 
     def described(self, number: int, count: int) -> None:
         """Schemathesis draws what the description allows, and what it does not."""
@@ -180,11 +180,8 @@ class Fuzz:
 
 
 def _checks() -> list[Any]:
-    from schemathesis.checks import CHECKS as known
-    from schemathesis.checks import load_all_checks
-
-    load_all_checks()
-    return known.get_by_names(list(CHECKS))
+    checks.load_all_checks()
+    return checks.CHECKS.get_by_names(list(CHECKS))
 
 
 def _settings(count: int, **more: Any) -> settings:

@@ -68,7 +68,7 @@ class Forger:
         if forgery.body != self.body or forgery.header is None:
             return False
         # Stripe's SDK reads a part up to its second "=": what stands behind says nothing.
-        parts = [(part.split("=", 2) + [""])[:2] for part in forgery.header.split(",")]
+        parts = [[*part.split("=", 2), ""][:2] for part in forgery.header.split(",")]
         given = {value.strip() for name, value in parts if name.strip() == "v1"}
         stamps = [value.strip() for name, value in parts if name.strip() == "t"]
         for stamp in stamps:

@@ -20,7 +20,7 @@ def is_no_http(sent: Sent) -> bool:
     """Whether blanks in the target or control characters in a header make it no request at all."""
     texts = [value for _, value in sent.headers]
     return b" " in sent.target.encode() or any(
-        byte < 32 and byte != 9 or byte == 127 for text in texts for byte in text
+        (byte < 32 and byte != 9) or byte == 127 for text in texts for byte in text
     )
 
 

@@ -30,10 +30,12 @@ RAW_VALUES = [
     "[[]]", "[null]", '{"$ne": null}', '{"__proto__": {"paid": true}}', "[" * 30 + "]" * 30,
     '{"a":' * 30 + "1" + "}" * 30, '"507f1f77bcf86cd79943901z"', '"../../etc/passwd"',
     '"0000-00-00T00:00:00Z"', '"9999-12-31T23:59:60Z"', '"2026-13-45T99:99"', '"+33 6"',
-    '"２０２７-０１-０１T10:00"', '"2027-01-01T10:00:00+99:99"', "'single'", "undefined", "", ",", "]",
+    '"２０２７-０１-０１T10:00"', '"2027-01-01T10:00:00+99:99"', "'single'",
+    "undefined", "", ",", "]",
 ]  # fmt: skip
-EXTRA_KEYS = ["price", "total", "amount", "currency", "status", "paid", "paidAt", "id", "commandId",
-              "discount", "isAdmin", "__proto__", "constructor", "a" * 300, "\ud800", "", "é"]  # fmt: skip
+EXTRA_KEYS = ["price", "total", "amount", "currency", "status", "paid", "paidAt", "id",
+              "commandId", "discount", "isAdmin", "__proto__", "constructor", "a" * 300, "\ud800",
+              "", "é"]  # fmt: skip
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
     lambda inner: (
@@ -114,7 +116,8 @@ content_types = st.sampled_from([
     b"application/octet-stream", b"application/jsonp", b"json", b"\xff", b";", b"a" * 2000,
 ])  # fmt: skip
 odd_headers = st.sampled_from([
-    (b"Content-Encoding", b"gzip"), (b"Content-Encoding", b"identity"), (b"Content-Encoding", b"br"),
+    (b"Content-Encoding", b"gzip"), (b"Content-Encoding", b"identity"), 
+    (b"Content-Encoding", b"br"),
     (b"Idempotency-Key", b""), (b"Idempotency-Key", b"a" * 300), (b"Idempotency-Key", b"\xff\xfe"),
     (b"Idempotency-Key", b"k1"), (b"X-Forwarded-Host", b"evil.example"), (b"Origin", b"null"),
     (b"Forwarded", b"host=evil.example"), (b"Accept", b"text/html"), (b"Cookie", b"a=b; c"),
@@ -165,7 +168,8 @@ def gets(draw: st.DrawFn, command_ids: list[str]) -> Sent:
     target = draw(
         st.sampled_from([
             f"{CHECKOUT}/commands/{command}", f"{CHECKOUT}/commands/", f"{CHECKOUT}//commands",
-            "/api/products", "/api/products/", "/healthz", "/readyz", f"/{command}", "/openapi.json",
+            "/api/products", "/api/products/", "/healthz", "/readyz", f"/{command}",
+            "/openapi.json",
             f"{CHECKOUT}/webhook", f"{CHECKOUT}/confirm-payment", "*", "//evil.example/%2f..",
         ])
     )  # fmt: skip

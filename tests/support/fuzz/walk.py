@@ -239,7 +239,8 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def holds(self) -> None:
-        assert self.run(self.stage.breaches(*ALWAYS)) == []
+        breaches = self.run(self.stage.breaches(*ALWAYS))
+        assert not breaches, breaches
 
     def teardown(self) -> None:
         try:
@@ -258,7 +259,7 @@ class Walk(RuleBasedStateMachine):
             await self.stage.pass_time(hours=2)
         await self.stage.work()
         breaches = await self.stage.breaches()
-        assert breaches == []
+        assert not breaches, breaches
 
 
 def walk(
