@@ -36,13 +36,13 @@ def main() -> int:
     given = arguments(sys.argv[1:])
     missing = what_is_missing()
     if missing:
-        err.print(f"Failover was not proved here: {missing}")
+        err.print(f"Failover was not proved here: {missing}", soft_wrap=True)
         return NOT_HERE
     try:
         programs = [f"--programs={PLACE}", f"--programs={_find_postgres()}",
                     f"--programs={_find_etcd()}"]  # fmt: skip
     except (subprocess.CalledProcessError, RuntimeError) as error:
-        err.print(f"Failover was not proved here: {error}")
+        err.print(f"Failover was not proved here: {error}", soft_wrap=True)
         return NOT_HERE
     if given.state is not None:
         programs.append(f"--state={given.state.resolve()}")

@@ -99,8 +99,10 @@ class Run:
         version = await connection.fetchval("SHOW server_version")
         await connection.close()
         await self._shop.furnish()
-        err.print(f"PostgreSQL {version} on three machines after "
-                  f"{time.monotonic() - begun:.0f} s; the primary is {primary}.")  # fmt: skip
+        _tell(
+            f"PostgreSQL {version} on three machines after {time.monotonic() - begun:.0f} s; "
+            f"the primary is {primary}."
+        )
 
     async def _round(self, kind: str, number: str) -> None:
         """One failover, from three that are well to three that are well again."""
@@ -123,9 +125,11 @@ class Run:
         self._tally.note("gap", gap)
         self._tally.counts.update({"rounds": 1, f"rounds: {kind}": 1, "lost": lost,
                                    "losing rounds": lost > 0})  # fmt: skip
-        err.print(f"{number} {kind}: {old} → {new} after {elected - struck:.1f} s, no order for "
-                  f"{gap:.1f} s, all three well after {time.monotonic() - struck:.0f} s; "
-                  f"{lost} acknowledged facts lost.")  # fmt: skip
+        _tell(
+            f"{number} {kind}: {old} → {new} after {elected - struck:.1f} s, no order for "
+            f"{gap:.1f} s, all three well after {time.monotonic() - struck:.0f} s; "
+            f"{lost} acknowledged facts lost."
+        )
 
     async def _hear_of_an_order(self, since: float) -> None:
         give_up = time.monotonic() + 120
@@ -138,9 +142,6 @@ class Run:
         """How many facts, acknowledged until now, are newly found to be gone."""
         self._ledger.hear(await read_acknowledged(STRIPE_URL, KEY))
         facts = self._ledger.facts()
-        # No session of before the failover: it would wait for a machine that says nothing.
-        await self._db.close()
-        self._db = open_database(self._cluster.url, application="proof")
         gone = set(await find_losses(self._db, facts)) - self._lost
         self._lost |= gone
         self._tally.counts["facts looked up"] += facts.count
@@ -196,7 +197,11 @@ def _print(tally: Tally) -> None:
     rows.add_row("  findings", f"{len(tally.findings)}")
     out.print(rows)
     for finding in tally.findings[:10]:
-        err.print(finding)
+        _tell(finding)
+
+
+def _tell(line: str) -> None:
+    err.print(line, soft_wrap=True)
 
 
 if __name__ == "__main__":

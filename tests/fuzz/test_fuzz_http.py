@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ CREATE = "/api/checkout/create-stripe-checkout-session"
 def test_s12_s42_whatever_comes_is_answered_as_described(tmp_path: Path, sqlite_url: str) -> None:
     with opened_premises(tmp_path / "shop", sqlite_url) as shop:
         fuzz = Fuzz(shop.urls[0], SECRET)
-        fuzz.hostile(11, 50)
-        fuzz.described(11, 25)
-        fuzz.linked(11, 4)
+        fuzz.hostile(11, 40)
+        fuzz.described(11, 15)
+        fuzz.linked(11, 3)
         before = shop.content()
         fuzz.forged(11, 150)
         assert shop.content() == before, "a forged webhook wrote something"
@@ -35,7 +36,7 @@ def test_s12_s42_whatever_comes_is_answered_as_described(tmp_path: Path, sqlite_
             fuzz.ask(Sent("POST", CREATE, good.encode("utf-8", "surrogatepass")))
         assert fuzz.found == []
         assert fuzz.judge.statuses[200] > 5, "nothing ever went well: the fuzz is blind"
-        assert {400, 404, 413, 415} <= fuzz.judge.statuses.keys()
+        assert {400, 404, 415} <= fuzz.judge.statuses.keys()
         assert fuzz.wire.ask(Sent("GET", "/readyz")).status == 200
         fuzz.close()
 
@@ -79,7 +80,7 @@ class Spoiled:
             return body.replace(b"{", b'{"secret":1,', 1)
         elif self.bug == "believes forgeries" and path.endswith("/webhook") and status == 400:
             start["status"] = 200
-            start["headers"] = [*start["headers"][:0], (b"content-type", b"application/json")]
+            start["headers"] = [(b"content-type", b"application/json")]
             return b'{"received":true}'
         elif self.bug == "no request id":
             start["headers"] = [pair for pair in start["headers"] if pair[0] != b"x-request-id"]
@@ -118,7 +119,7 @@ def test_a_connection_that_breaks_off_is_a_finding(serve: Callable[..., str]) ->
             await send({"type": "http.response.body", "body": b"half"})
 
     wire = Wire(serve_lifeless(crashing, serve))
-    with pytest.raises((OSError, Exception), match="read|closed|reset"):
+    with pytest.raises((OSError, HTTPException)):
         wire.ask(Sent("GET", "/"))
 
 

@@ -1,4 +1,4 @@
-"""People who do everything in any order: the invariants hold after each step, and in the evening."""
+"""People who do everything in any order: the invariants hold after each step and at the end."""
 
 from dataclasses import replace
 from typing import Any

@@ -130,8 +130,8 @@ def test_a_broken_promise_is_an_exit_code_and_a_line(tmp_path: Path) -> None:
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [*COMMANDE, "verify", *arguments],
-        check=False, capture_output=True, text=True, timeout=90, env=os.environ | {"COLUMNS": "150"},
+        [*COMMANDE, "verify", *arguments], check=False, capture_output=True, text=True, timeout=90,
+        env=os.environ | {"COLUMNS": "150"},
     )  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def test_what_is_no_server_and_what_is_no_stand_in_end_in_one_line(
     nobody = f"http://127.0.0.1:{free_port}"
     with pytest.raises(Refused, match="does not answer"):
         verify(nobody)
-    with naive_shop(tmp_path) as (url, stripe_url, _):
+    with naive_shop(tmp_path) as (url, _, _):
         with pytest.raises(Refused, match="is no stand-in"):
             verify(url, url)
         other = serve(create_sandbox("http://stripe.test", seed=4))

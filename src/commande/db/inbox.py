@@ -213,6 +213,12 @@ def known_sessions(conn: Connection, session_ids: list[str]) -> set[str]:
     return set(conn.execute(select(attempts.c.stripe_session_id).where(match)).scalars())
 
 
+def known_events(conn: Connection, event_ids: list[str]) -> set[str]:
+    """Which of these events the inbox holds already."""
+    match = events.c.stripe_event_id.in_(event_ids)
+    return set(conn.execute(select(events.c.stripe_event_id).where(match)).scalars())
+
+
 def count_events(conn: Connection) -> dict[str, int]:
     """How many events there are in each state."""
     query = select(events.c.state, func.count()).group_by(events.c.state)

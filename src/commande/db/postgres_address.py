@@ -1,6 +1,7 @@
 """Where PostgreSQL is, and how a session with it begins."""
 
 import socket
+from contextlib import suppress
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
@@ -42,7 +43,9 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
 
     async def close(self, *, timeout: float | None = GOODBYE_S) -> None:  # noqa: ASYNC109
         """Say goodbye, but not for long: SQLAlchemy closes one after the other."""
-        await super().close(timeout=timeout)
+        # Who did not hear it is gone, and the driver has let go of the line.
+        with suppress(TimeoutError):
+            await super().close(timeout=timeout)
 
     def _watch_the_line(self) -> None:
         """Have the kernel end the session when the other machine is gone without a word.

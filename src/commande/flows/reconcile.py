@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from commande.core.command import AttemptState
+from commande.core.payment import StripeEvent
 from commande.db import upkeep
 from commande.db.commands import count_commands
 from commande.db.discrepancies import Discrepancy, list_discrepancies, money_unaccounted
-from commande.db.inbox import CLAIMED, count_events
+from commande.db.inbox import CLAIMED, count_events, known_events
 from commande.db.settlement import RESTORE
 from commande.db.upkeep import Unsettled
 from commande.errors import CommandeError, StripeRefused, StripeUnavailable
@@ -26,6 +27,9 @@ OVERLAP: Final = timedelta(hours=2)
 # Events can be listed for 30 days.
 HORIZON: Final = timedelta(days=30)
 DAY: Final = timedelta(days=1)
+BATCH: Final = 500
+# A hundred pages: what a busy shop has in hours, and more than one reading should hold.
+MOST_EVENTS: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -125,16 +129,29 @@ async def read_events(shop: Shop, report: ReconcileReport, since: datetime | Non
     now = shop.clock.now()
     start = since or await _start(shop, now)
     try:
-        listed = await shop.stripe.list_events(start, undelivered=True)
-        listed += await shop.stripe.list_events(start)
+        missed = await shop.stripe.list_events(start, undelivered=True, limit=MOST_EVENTS)
+        listed = await shop.stripe.list_events(start, limit=MOST_EVENTS)
     except (StripeUnavailable, StripeRefused) as error:
         report.events_unavailable = error.detail
         return
-    unique = {event.id: event for event in listed}
+    unique = {event.id: event for event in (*missed, *listed)}
     report.events_read = len(unique)
-    for event in unique.values():
-        report.events_new += await receive_event(shop, event, "reconcile")
-    await shop.db.transaction(upkeep.move_cursor, CURSOR, now)
+    report.events_new += await _receive_unknown(shop, list(unique.values()))
+    # Of too many, Stripe's oldest were given: the next reading goes on where these end.
+    whole = len(listed) < MOST_EVENTS
+    await shop.db.transaction(upkeep.move_cursor, CURSOR, now if whole else listed[-1].created_at)
+
+
+async def _receive_unknown(shop: Shop, listed: list[StripeEvent]) -> int:
+    """Store what the inbox does not hold; how many. One read for all that the overlap repeats."""
+    new = 0
+    for first in range(0, len(listed), BATCH):
+        batch = listed[first : first + BATCH]
+        known = await shop.db.read(known_events, [event.id for event in batch])
+        for event in batch:
+            if event.id not in known:
+                new += await receive_event(shop, event, "reconcile")
+    return new
 
 
 async def _start(shop: Shop, now: datetime) -> datetime:

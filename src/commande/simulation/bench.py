@@ -77,6 +77,8 @@ class Mutant:
     breaks: str
     make: Callable[[Bench], None]
     faults: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long the faults of that weather last."""
     layers: int = 1
     """How many layers are off: more than one where one covers for the other."""
 
@@ -93,4 +95,5 @@ class Mutant:
     def profile(self, drawn: Profile) -> Profile:
         """The seed's world with the mutant's weather added."""
         drawn.faults |= self.faults
+        drawn.seconds |= self.seconds
         return drawn

@@ -236,7 +236,7 @@ async def _declined(me: Shopper) -> None:
 
 
 async def _closes_the_tab(me: Shopper) -> None:
-    me.pay(hasty=0.3)
+    me.pay(hasty=0.6)
 
 
 async def _goes_back(me: Shopper) -> None:

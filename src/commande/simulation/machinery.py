@@ -202,7 +202,10 @@ class Weather:
     def __init__(self, world: "World") -> None:
         rng = world.profile.rng("weather")
         if "outage" in world.profile.faults:
-            starts, lasts = rng.random() * world.profile.arrivals, rng.choice((60, 900, 3 * 3600))
+            starts, lasts = (
+                rng.random() * world.profile.arrivals,
+                rng.choice((60, 900, 3 * 3600, 24 * 3600)),
+            )
             self._at(world, starts, lambda: self._outage(world, stands=True))
             self._at(world, starts + lasts, lambda: self._outage(world, stands=False))
         if rng.random() < 0.2:

@@ -79,7 +79,11 @@ def trust_the_event(bench: Bench) -> None:
     bench.function(f"{FLOWS}.inbox", "_carries_report", make)
 
 
-@mutant("a fresh event is believed although a refund is known", faults={"delayed": 0.5})
+@mutant(
+    "a fresh event is believed although a refund is known",
+    faults={"delayed:checkout.session.completed": 1.0},
+    seconds={"delayed": 120.0},
+)
 def forget_the_refund(bench: Bench) -> None:
     bench.function(f"{DB}.inbox", "has_refund_or_dispute", lambda _: lambda *_a: False)
     bench.function(f"{DB}.inbox", "wake_money_events", lambda _: lambda *_a: None)

@@ -128,7 +128,8 @@ def first_event_only(bench: Bench) -> None:
 
 
 @mutant("events are listed from the cursor on, without overlap",
-        faults={"lost": 0.9, "late_listing": 0.9})  # fmt: skip
+        faults={"lost:*refund*": 1.0, "late_listing:*refund*": 1.0},
+        seconds={"late_listing": 6000.0})  # fmt: skip
 def no_overlap(bench: Bench) -> None:
     bench.constant(f"{FLOWS}.reconcile", "OVERLAP", module(f"{FLOWS}.reconcile").OVERLAP * 0)
 

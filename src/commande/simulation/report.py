@@ -31,7 +31,8 @@ th { text-align: left; font-weight: 400; color: var(--muted); font-size: 13px }
 th, td { padding: 4px 12px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top }
 .n { text-align: right } .good { color: var(--good) } .bad { color: var(--danger) }
 .never { color: var(--warning) }
-svg { display: block; width: 100%; height: auto } svg text { fill: var(--ink); font-size: 13px }
+svg { display: block; width: 100%; height: auto } .plot svg { min-width: 700px }
+svg text { fill: var(--ink); font-size: 13px }
 svg .figure { fill: var(--muted) } svg rect { fill: var(--accent) }
 pre { overflow-x: auto; font: 13px/1.45 ui-monospace, Menlo, Consolas, monospace;
   border-left: 2px solid var(--danger); padding-left: 12px }
@@ -136,7 +137,7 @@ def _bar(times: int, most: int) -> str:
 
 def _split(outcomes: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
     ends = {k.removeprefix("= "): n for k, n in outcomes.items() if k.startswith("= ")}
-    habits = {k: n for k, n in outcomes.items() if not k.startswith(("= ", "dead"))}
+    habits = {k: n for k, n in outcomes.items() if not k.startswith(("= ", "dead", "duty"))}
     return ends, habits
 
 
@@ -152,8 +153,9 @@ def _plot(title: str, counts: Mapping[str, int]) -> str:
     )
     rows = "".join(f"<tr><td>{escape(name)}<td class=n>{times:,}" for name, times in ranked)
     return (
-        f"<h2>{escape(title)}</h2><svg viewBox='0 0 940 {len(ranked) * height + 4}' role=img "
-        f"aria-label='{escape(title)}'>{bars}</svg>"
+        f"<h2>{escape(title)}</h2><div class='wide plot'>"
+        f"<svg viewBox='0 0 940 {len(ranked) * height + 4}' role=img "
+        f"aria-label='{escape(title)}'>{bars}</svg></div>"
         f"<details><summary>As a table</summary><table>{rows}</table></details>"
     )
 

@@ -67,11 +67,12 @@ class Stage:
         self.endpoint: str = orjson.loads(body)["id"]
         engine.state.put("webhook_secret", self.endpoint, {"secret": SECRETS[0]})
         engine.dashboard.set(sepa_delay=self.profile.sepa)
-        for kind in (*REQUESTS, *EVENTS):
-            strength = self.profile.faults.get(kind)
-            if strength is not None:
+        for name, strength in self.profile.faults.items():
+            # "delayed:checkout.session.completed" strikes events of that type alone.
+            kind, _, of_type = name.partition(":")
+            if kind in REQUESTS or kind in EVENTS:
                 seconds = self.profile.seconds.get(kind, 60.0)
-                engine.fail(kind, probability=min(strength, 1.0), seconds=seconds)
+                engine.fail(kind, probability=strength, seconds=seconds, type=of_type or "*")
         return engine
 
     # -- chance --------------------------------------------------------------------------------

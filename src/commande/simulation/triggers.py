@@ -27,5 +27,5 @@ TRIGGERS: Final = (
         BEGIN {_SAW} ('event', NEW.stripe_event_id, NEW.state, NEW.last_error, NEW.type,
         NEW.stripe_session_id); END""",
     f"""CREATE TRIGGER watch_facts AFTER INSERT ON history FOR EACH ROW
-        BEGIN {_SAW} ('fact', NEW.command_id, NEW.kind, NEW.source, NULL, NULL); END""",
+        BEGIN {_SAW} ('fact', NEW.command_id, NEW.kind, NEW.source, NEW.detail, NULL); END""",
 )

@@ -217,7 +217,9 @@ class Watch:
         if state == "done" and session is not None:
             self._stage.points.event_done(id_, kind, session)
 
-    def _fact(self, command: str, kind: str, source: str, *_rest: Any) -> None:
+    def _fact(self, command: str, kind: str, source: str, detail: str, *_rest: Any) -> None:
+        if kind == "session_abandoned" and "too_old" in detail:
+            self._stage.reach("C6")
         point = _FACTS.get(kind)
         if point is not None:
             self._stage.reach(point)

@@ -16,12 +16,16 @@ Seed = Callable[[Bench], None]
 
 
 def mutant(
-    breaks: str, *, layers: int = 1, faults: Mapping[str, float] | None = None
+    breaks: str,
+    *,
+    layers: int = 1,
+    faults: Mapping[str, float] | None = None,
+    seconds: Mapping[str, float] | None = None,
 ) -> Callable[[Seed], Mutant]:
     """Make a mutant of a function that does it on the bench; the function's name is its name."""
 
     def register(make: Seed) -> Mutant:
-        return Mutant(make.__name__, breaks, make, faults or {}, layers)
+        return Mutant(make.__name__, breaks, make, faults or {}, seconds or {}, layers)
 
     return register
 

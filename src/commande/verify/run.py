@@ -38,9 +38,10 @@ def verify(
     """Hold a test server to its promises; every check and what came of it, in order.
 
     ``stripe`` names the stand-in that the server was given, ``mails`` the folder of its letters;
-    what needs one that is missing is not run. ``patience`` and ``settles`` are the seconds to wait
-    for what the server must do by itself, and for what it must not do. Raises Refused for a live server, one that is away,
-    or a stand-in that is not the server's own. Leaves nothing that can be paid at the stand-in.
+    what needs one that is missing is not run. ``patience`` and ``settles`` are seconds to wait for
+    what the server must do by itself, and for what it must not do. Leaves nothing that can be paid
+    at the stand-in. Raises Refused for a live server, one that is away, or a stand-in that is not
+    the server's own.
     """
     shop = Shop(url.rstrip("/"), token, appointment)
     box = None if stripe is None else StandIn(stripe.rstrip("/"), key)

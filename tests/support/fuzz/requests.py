@@ -116,7 +116,7 @@ content_types = st.sampled_from([
     b"application/octet-stream", b"application/jsonp", b"json", b"\xff", b";", b"a" * 2000,
 ])  # fmt: skip
 odd_headers = st.sampled_from([
-    (b"Content-Encoding", b"gzip"), (b"Content-Encoding", b"identity"), 
+    (b"Content-Encoding", b"gzip"), (b"Content-Encoding", b"identity"),
     (b"Content-Encoding", b"br"),
     (b"Idempotency-Key", b""), (b"Idempotency-Key", b"a" * 300), (b"Idempotency-Key", b"\xff\xfe"),
     (b"Idempotency-Key", b"k1"), (b"X-Forwarded-Host", b"evil.example"), (b"Origin", b"null"),

@@ -110,6 +110,9 @@ class Walk(RuleBasedStateMachine):
     @rule(order=orders, means=st.sampled_from(MEANS), which=st.integers(-3, -1))
     def pays(self, order: dict[str, Any], means: str, which: int) -> None:
         """At the newest payment page, or at an old one that is still open in a tab."""
+        self._pay(order, means, which)
+
+    def _pay(self, order: dict[str, Any], means: str, which: int) -> None:
         if known := self.sessions.get(order["commandId"]):
             session = known[max(which, -len(known))]
             self.run(self.stage.control("pay", {"session": session, "payment_method": means}))
@@ -117,6 +120,16 @@ class Walk(RuleBasedStateMachine):
 
     @rule(order=orders, which=st.integers(-2, -1))
     def comes_back(self, order: dict[str, Any], which: int) -> None:
+        self._come_back(order, which)
+
+    @rule(order=orders, times=st.integers(1, 2))
+    def pays_and_comes_back(self, order: dict[str, Any], times: int) -> None:
+        """As most do; some press reload."""
+        self._pay(order, MEANS[0], -1)
+        for _ in range(times):
+            self._come_back(order, -1)
+
+    def _come_back(self, order: dict[str, Any], which: int) -> None:
         if known := self.sessions.get(order["commandId"]):
             pair = {"sessionId": known[max(which, -len(known))], "commandId": order["commandId"]}
             answer = self.run(self.front.confirm({"url": "/x"} | order, **pair))
