@@ -9,7 +9,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from proof.ledger import Ledger, Opening
+from proof.ledger import Ledger, Opening, Paid
 
 BOUQUET: Final = "507f1f77bcf86cd799439011"
 BREAD: Final = "507f1f77bcf86cd799439012"
@@ -107,10 +107,10 @@ class Crowd:
                 f"{opening.command} is charged, and confirm says {status} {answer.get('code')}"
             )
             return
-        snapshot = answer["command"]["cartSnapshot"]
-        if snapshot["totalPriceMinor"] != minor:
+        total = answer["command"]["cartSnapshot"]["totalPriceMinor"]
+        if total != minor:
             self._ledger.refuse(f"{opening.command}: another total than charged")
-        self._ledger.pay(opening.command, opening.session, snapshot["totalPriceMinor"])
+        self._ledger.pay(opening.command, Paid(opening.session, total, answer["command"]["paidAt"]))
 
     async def _ask(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
         """Ask until somebody answers; a connection that breaks says nothing about what was done."""

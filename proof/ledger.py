@@ -23,11 +23,21 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """The answer to a customer who came back."""
+
+    session: str
+    minor: int
+    at: str
+    """As it was answered: a payment that was lost and settled anew has another time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What the shop had acknowledged at one moment."""
 
     opened: tuple[Opening, ...]
-    paid: tuple[tuple[str, tuple[str, int]], ...]
+    paid: tuple[tuple[str, Paid], ...]
     webhooks: tuple[str, ...]
 
     @property
@@ -44,8 +54,8 @@ class Ledger:
     path: Path
     opened: dict[str, Opening] = field(default_factory=dict)
     """By Idempotency-Key."""
-    paid: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Session and minor units, by command."""
+    paid: dict[str, Paid] = field(default_factory=dict)
+    """By command."""
     charged: dict[str, int] = field(default_factory=dict)
     """Minor units that Stripe took, by session."""
     webhooks: set[str] = field(default_factory=set)
@@ -66,10 +76,10 @@ class Ledger:
         if earlier != opening:
             self.refuse(f"one order got two commands: {earlier.command}, {opening.command}")
 
-    def pay(self, command: str, session: str, minor: int) -> None:
+    def pay(self, command: str, paid: Paid) -> None:
         """The shop confirmed a payment; it must always confirm the same."""
-        self._write(PAID, command=command, session=session, minor=minor)
-        if self.paid.setdefault(command, (session, minor)) != (session, minor):
+        self._write(PAID, command=command, session=paid.session, minor=paid.minor, at=paid.at)
+        if self.paid.setdefault(command, paid) != paid:
             self.refuse(f"{command} was confirmed twice, and differently")
 
     def charge(self, session: str, minor: int) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from proof.board import Board, new_board
-from proof.ledger import Ledger, Opening
+from proof.ledger import Ledger, Opening, Paid
 from proof.premises import ROOT, Cradle, Premises
 from proof.world import Plan, World
 from tests.support.postgres import Postgres
@@ -93,8 +93,8 @@ def test_a_ledger_hears_two_answers_to_one_question(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     for command in ("a", "a", "b"):
         ledger.open("key", Opening(command, "cs", "#", "t"))
-    ledger.pay("a", "cs", 100)
-    ledger.pay("a", "cs", 101)
+    ledger.pay("a", Paid("cs", 100, "2026-01-05T08:00:00.000Z"))
+    ledger.pay("a", Paid("cs", 100, "2026-01-05T08:00:00.001Z"))
     ledger.close()
     assert len(ledger.wrong) == 2
     assert ledger.facts().count == 2
