@@ -96,7 +96,10 @@ def premises(database: str) -> Iterator[Premises]:
 async def live(place: Premises, tally: Tally, plan: Plan) -> None:
     """One world, added to the tally; its folder is kept when something is wrong with it."""
     world = World(place, plan)
-    findings = await world.run()
+    try:
+        findings = await world.run()
+    except (RuntimeError, TimeoutError) as error:
+        findings = [f"{type(error).__name__}: {error}"]
     tally.counts.update(world.counts)
     tally.counts["worlds"] += 1
     for seconds in world.restarts:

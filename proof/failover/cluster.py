@@ -83,44 +83,39 @@ class Cluster:
         python = self._programs.patroni / "bin" / "python"
         machine.start(str(python), "-m", "patroni", str(machine.folder / "patroni.json"))
 
-    async def members(self, *, but: str | None = None) -> list[dict[str, Any]]:
-        """What Patroni says of itself, asked at any machine but that one. Empty: no answer."""
-        timeout = aiohttp.ClientTimeout(total=2)
-        async with aiohttp.ClientSession(timeout=timeout) as http:
-            for machine in self.machines:
-                if machine.name == but:
-                    continue
-                try:
-                    url = f"http://{machine.address('peers')}:8008/cluster"
-                    async with http.get(url) as answer:
-                        members: list[dict[str, Any]] = (await answer.json())["members"]
-                        return members
-                except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError):
-                    continue
-        return []
-
     async def healthy(self) -> str:
-        """Wait until all three are well and replication is as agreed; the primary's name."""
-        return await self._until(self._well, "all three to be well", but=None)
+        """Wait until all three are well and replication is as agreed; the primary's name.
+
+        All three must say so: one that was cut off remembers how it was before.
+        """
+        return await self._until(self._well, "all three to be well", self.machines)
 
     async def successor(self, of: str) -> str:
         """Wait until the others have another primary; its name."""
-        return await self._until(
-            lambda members: _leader(members, but=of), "another primary", but=of
-        )
+        others = [machine for machine in self.machines if machine.name != of]
+
+        def tell(members: list[dict[str, Any]]) -> str | None:
+            leader = _leader(members)
+            return None if leader == of else leader
+
+        return await self._until(tell, "another primary", others)
 
     async def _until(
-        self, tell: Callable[[list[dict[str, Any]]], str | None], what: str, but: str | None
+        self,
+        tell: Callable[[list[dict[str, Any]]], str | None],
+        what: str,
+        witnesses: list[Machine],
     ) -> str:
         give_up = time.monotonic() + _PATIENCE
         while True:
-            members = await self.members(but=but)
-            found = tell(members)
-            if found is not None:
+            views = [await _ask(machine) for machine in witnesses]
+            told = {tell(members) for members in views}
+            found = told.pop()
+            if found is not None and not told:
                 return found
             if time.monotonic() > give_up:
                 logs = "\n".join(machine.logs() for machine in self.machines)
-                raise RuntimeError(f"Waited in vain for {what}: {members}\n{logs}")
+                raise RuntimeError(f"Waited in vain for {what}: {views}\n{logs}")
             await asyncio.sleep(_EVERY)
 
     def _well(self, members: list[dict[str, Any]]) -> str | None:
@@ -171,8 +166,20 @@ class Cluster:
         }  # fmt: skip
 
 
-def _leader(members: list[dict[str, Any]], but: str | None = None) -> str | None:
+async def _ask(machine: Machine) -> list[dict[str, Any]]:
+    """What Patroni on that machine believes of all of them. Empty: no answer."""
+    url = f"http://{machine.address('peers')}:8008/cluster"
+    timeout = aiohttp.ClientTimeout(total=2)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url) as answer:
+            members: list[dict[str, Any]] = (await answer.json())["members"]
+            return members
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError):
+        return []
+
+
+def _leader(members: list[dict[str, Any]]) -> str | None:
     for member in members:
-        if member["role"] == "leader" and member["state"] == "running" and member["name"] != but:
+        if member["role"] == "leader" and member["state"] == "running":
             return str(member["name"])
     return None

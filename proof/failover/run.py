@@ -106,8 +106,8 @@ class Run:
 
     async def _round(self, kind: str, number: str) -> None:
         """One failover, from three that are well to three that are well again."""
-        old = await self._cluster.healthy()
         await asyncio.sleep(self._rng.uniform(*CALM))
+        old = await self._cluster.healthy()
         machine, struck = self._cluster.machine(old), time.monotonic()
         _strike(machine, kind)
         new = await self._cluster.successor(old)

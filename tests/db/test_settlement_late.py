@@ -16,8 +16,8 @@ from commande.db.commands import find_command, list_payments
 from commande.db.inbox import StoredEvent, store_event
 from commande.db.journal import Fact, read_history
 from commande.db.opening import plan_retry
-from commande.db.refunds import list_refunds
 from commande.db.pairs import find_pair, read_return
+from commande.db.refunds import list_refunds
 from commande.db.settlement import Settled
 from commande.db.sql import NothingChanged
 from commande.db.tables import events, messages, products

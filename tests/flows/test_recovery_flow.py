@@ -1,4 +1,4 @@
-"""Rows that a failover or an old backup lost are rebuilt from Stripe, and nobody is mailed twice."""
+"""Rows that a failover or an old backup lost are rebuilt, and nobody is mailed twice."""
 
 from datetime import timedelta
 

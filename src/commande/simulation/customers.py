@@ -34,7 +34,7 @@ _DISPUTED: Final = "4000000000000259"
 _HOUR: Final = 3600.0
 # What customers do with an open payment page, and how often.
 _HABITS: Final = (
-    ("pays", 40), ("pays twice", 6), ("declined", 8), ("closes the tab", 8), ("goes back", 8),
+    ("pays", 40), ("pays twice", 6), ("declined", 8), ("closes the tab", 14), ("goes back", 8),
     ("two tabs", 8), ("direct debit", 10), ("comes late", 6), ("leaves", 16), ("disputes", 2),
 )  # fmt: skip
 
@@ -236,7 +236,7 @@ async def _declined(me: Shopper) -> None:
 
 
 async def _closes_the_tab(me: Shopper) -> None:
-    me.pay(hasty=0.6)
+    me.pay(hasty=0.5)
 
 
 async def _goes_back(me: Shopper) -> None:

@@ -28,7 +28,7 @@ def _line(item: dict[str, Any]) -> PricedLine:
     ours = _object(product.get("metadata"))
     unit, quantity = price.get("unit_amount"), item.get("quantity")
     if not isinstance(unit, int) or not isinstance(quantity, int):
-        raise ValueError("a line item without price or quantity")
+        raise ValueError("a line item without price or quantity")  # noqa: TRY004 – it is Stripe's
     taxes = [_object(tax) for tax in item.get("taxes") or ()]
     name = text(item.get("description")) or text(product.get("name")) or "?"
     return PricedLine(
