@@ -27,7 +27,7 @@ NOT_HERE: Final = 3
 # A shell is the first process in there: it buries what others leave behind. The program hears
 # through the pipe when we are gone.
 _GUARD: Final = 'exec 3<&0; "$@" <&3 & wait $!'
-_UNSHARE: Final = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child"]
+UNSHARE: Final = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child"]
 
 
 def main() -> int:
@@ -39,14 +39,15 @@ def main() -> int:
         err.print(f"Failover was not proved here: {missing}", soft_wrap=True)
         return NOT_HERE
     try:
-        programs = [f"--programs={PLACE}", f"--programs={_find_postgres()}",
-                    f"--programs={_find_etcd()}"]  # fmt: skip
+        _make_environment()
+        found = (PLACE, _find_postgres(), _find_etcd())
     except (subprocess.CalledProcessError, RuntimeError) as error:
         err.print(f"Failover was not proved here: {error}", soft_wrap=True)
         return NOT_HERE
+    programs = [f"--programs={path}" for path in found]
     if given.state is not None:
         programs.append(f"--state={given.state.resolve()}")
-    inside = [*_UNSHARE, "--mount-proc", "sh", "-c", _GUARD, "guard",
+    inside = [*UNSHARE, "--mount-proc", "sh", "-c", _GUARD, "guard",
               sys.executable, "-m", "proof.failover.run", *sys.argv[1:], *programs]  # fmt: skip
     process = subprocess.Popen(inside, stdin=subprocess.PIPE, cwd=ROOT)
     try:
@@ -94,7 +95,7 @@ def what_is_missing() -> str | None:
         "mount -t tmpfs tmpfs /run && ip netns add trial && ip link add name switch type bridge"
         " && ip link add name plug type veth peer name cable netns trial"
     )
-    trial = [*_UNSHARE, "sh", "-c", commands]
+    trial = [*UNSHARE, "sh", "-c", commands]
     done = subprocess.run(trial, capture_output=True, text=True, check=False)
     if done.returncode:
         return f"no right to make namespaces and bridges ({done.stderr.strip()})."
@@ -109,22 +110,25 @@ def _find_postgres() -> Path:
     return found
 
 
+def _make_environment() -> None:
+    """Patroni's environment, made by the same script as all the others."""
+    script = '. "$1" && environment "$2" "$3"'
+    # ``$0`` tells environment.sh where the clone is.
+    arguments = [ROOT / "scripts/proof", ROOT / "scripts/environment.sh", PLACE.name,
+                 "proof/failover/requirements.lock"]  # fmt: skip
+    subprocess.run(["sh", "-eu", "-c", script, *arguments], check=True)
+
+
 def _find_etcd() -> Path:
-    """Patroni's environment, and in it etcd: Debian's package, unpacked but not installed.
+    """The system's etcd, else Debian's package, unpacked but not installed.
 
     Installed, it would start a service, which nobody here asked for.
     """
-    script = '. "$1" && environment "$2" "$3"'
-    # ``$0`` tells environment.sh where the clone is.
-    subprocess.run(
-        ["sh", "-eu", "-c", script, ROOT / "scripts/proof", ROOT / "scripts/environment.sh",
-         PLACE.name, "proof/failover/requirements.lock"],
-        check=True, env={n: v for n, v in os.environ.items() if n != "VIRTUAL_ENV"},
-    )  # fmt: skip
-    found = shutil.which("etcd") or shutil.which(PLACE / "etcd/usr/bin/etcd")
+    ours = PLACE / "etcd/usr/bin/etcd"
+    found = shutil.which("etcd") or shutil.which(ours)
     if found is None:
         _unpack_etcd(PLACE / "etcd")
-        found = shutil.which(PLACE / "etcd/usr/bin/etcd")
+        found = shutil.which(ours)
     if found is None:
         raise RuntimeError("etcd is missing: apt install etcd-server")
     return Path(found)

@@ -147,12 +147,12 @@ ADVERSARIAL = {
 
 
 def seconds(text: str) -> float:
-    """The best of three, so that a busy machine is no bug."""
+    """Processor time, the best of three: a busy machine is no bug."""
     times = []
     for _ in range(3):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         looks_like_card_number(text)
-        times.append(time.perf_counter() - begun)
+        times.append(time.thread_time() - begun)
     return min(times)
 
 

@@ -32,6 +32,7 @@ TERMS = SessionTerms(
     success_url="https://shop.example/commande/terminee",
     cancel_url="https://shop.example/commande/annulee",
     expires_at=NOON + timedelta(hours=23),
+    appointment_at=NOON + timedelta(days=3),
 )
 
 

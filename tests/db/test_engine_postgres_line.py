@@ -1,17 +1,24 @@
-"""A machine that is gone without a word (C41). `scripts/proof failover` pulls the cable."""
+"""A machine that is gone without a word (C41), a standby that never confirms (C44).
+
+`scripts/proof failover` pulls the cable.
+"""
 
 import asyncio
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+import pytest_asyncio
 import uvloop
 
+from commande.db.postgres import PostgresDatabase
 from commande.db.postgres_address import DEAF_S, SILENCE_S, Hosts
+from tests.db.engine_postgres import count, prepare, put
+from tests.support.postgres import Postgres
 
 pytestmark = [
     pytest.mark.postgres,
@@ -50,3 +57,72 @@ def test_control_c41_the_driver_alone_would_wait_for_minutes(postgres_url: str) 
 
     asks, _, retries_ms = asyncio.run(kernel_patience(bare))
     assert (asks, retries_ms) == (0, 0), "the system's defaults: never, and about 15 minutes"
+
+
+@pytest_asyncio.fixture
+async def alone(postgres_server: Postgres, postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A server that waits at each COMMIT for a standby that is not there."""
+    db = PostgresDatabase(postgres_url, application="tests")
+    await db.transaction(prepare)
+    await db.close()
+    bare = await asyncpg.connect(postgres_url)
+    postgres_server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    await bare.execute("SELECT pg_reload_conf()")
+    await until(bare, "SELECT current_setting('synchronous_standby_names') = 'nobody'")
+    yield bare
+    postgres_server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+    await bare.execute("SELECT pg_reload_conf()")
+    await bare.close()
+
+
+async def until(bare: asyncpg.Connection, question: str) -> None:
+    """Ask until the answer is yes; the server has no event for it."""
+    async with asyncio.timeout(10):
+        while not await bare.fetchval(question):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+ONE_WAITS = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+NOTES = "SELECT count(*) FROM note"
+
+
+async def test_c44_a_cancelled_caller_shows_nobody_what_no_standby_has(
+    alone: asyncpg.Connection, postgres_url: str
+) -> None:
+    db = PostgresDatabase(postgres_url, application="tests")
+    task = asyncio.ensure_future(db.transaction(put, 1))
+    await until(alone, ONE_WAITS)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0.5)
+    assert await alone.fetchval(ONE_WAITS), "the server waits on"
+    assert await db.read(count) == 0
+    await db.close()
+
+
+async def give_up_on(postgres_url: str, *, committing: bool) -> None:
+    """COMMIT, for a second; ``Session`` is what the engine uses, and what it tells it."""
+    session = await Hosts(postgres_url, application="tests").connect()
+    await session.execute("BEGIN; INSERT INTO note VALUES (1)")
+    session.committing = committing
+    with pytest.raises(TimeoutError):
+        await session.execute("COMMIT", timeout=1)
+    await asyncio.sleep(0.5)
+    await session.close()
+
+
+async def test_c44_an_answer_that_never_comes_shows_nobody_what_no_standby_has(
+    alone: asyncpg.Connection, postgres_url: str
+) -> None:
+    await give_up_on(postgres_url, committing=True)
+    assert await alone.fetchval(ONE_WAITS), "the server waits on"
+    assert await alone.fetchval(NOTES) == 0
+
+
+async def test_control_c44_the_driver_cancels_and_everybody_sees_it(
+    alone: asyncpg.Connection, postgres_url: str
+) -> None:
+    await give_up_on(postgres_url, committing=False)
+    assert not await alone.fetchval(ONE_WAITS)
+    assert await alone.fetchval(NOTES) == 1

@@ -72,7 +72,7 @@ def test_a_pulled_cable_cuts_one_network_and_nothing_stays_behind() -> None:
     if missing:
         pytest.skip(f"not run here: {missing}")
     before = set(Path("/sys/class/net").iterdir())
-    world = [*program._UNSHARE, "--mount-proc", sys.executable, "-c", _CABLES]
+    world = [*program.UNSHARE, "--mount-proc", sys.executable, "-c", _CABLES]
     done = run(*world)
     assert done.stdout.splitlines() == [
         "True True", "False True", "True True", "False False",

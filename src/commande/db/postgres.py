@@ -187,13 +187,15 @@ def _commit(connection: TransactionConnection, fn: Callable[..., Any]) -> None:
     # In a failed transaction COMMIT rolls back, and does not call that an error.
     connection.refuse_hidden_error(name_of(fn))
     session = _session(connection)
-    session.doubt = False
+    session.doubt, session.committing = False, True
     try:
         Connection.commit(connection)
     except Exception as error:
         if refused(error):
+            session.committing = False
             raise
         raise OutcomeUnknown("The server did not answer COMMIT.") from error
+    session.committing = False
     if session.doubt:
         # A standby did not confirm in time: committed here, and gone if this server is lost
         # now. Or the function ended the transaction with SQL of its own.
@@ -203,8 +205,10 @@ def _commit(connection: TransactionConnection, fn: Callable[..., Any]) -> None:
 def _abandon(connection: TransactionConnection, error: BaseException) -> None:
     """Give the connection back to the pool, or throw it away when the session is gone."""
     if not connection.invalidated:
+        session = _session(connection)
         lost = judge(error) is Verdict.LOST or isinstance(error, OutcomeUnknown)
-        if lost or _session(connection).is_closed():
+        # Still committing: the caller was cancelled meanwhile.
+        if lost or session.committing or session.is_closed():
             connection.invalidate(error)
     Connection.close(connection)
 

@@ -31,13 +31,16 @@ _NEXT_HOST = (
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]
-    """A driver connection that remembers whether the server warned since ``doubt`` was reset."""
+    """A driver connection that knows of COMMIT.
 
-    __slots__ = ("doubt",)
+    ``doubt``: the server warned since this was reset. ``committing``: COMMIT is under way.
+    """
+
+    __slots__ = ("committing", "doubt")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.doubt = False
+        self.committing = self.doubt = False
         self.add_log_listener(_notice)
         self._watch_the_line()
 
@@ -46,6 +49,21 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
         # Who did not hear it is gone, and the driver has let go of the line.
         with suppress(TimeoutError):
             await super().close(timeout=timeout)
+
+    def _cancel_current_command(self, *waiters: Any) -> None:
+        """Tell the server to stop, but never in a COMMIT that waits for a standby (C44).
+
+        Cancelled, it would show every reader of this server what no standby has yet. Instead the
+        line is let go: the server waits on by itself, and nobody sees anything before it is safe.
+        """
+        if not self.committing:
+            super()._cancel_current_command(*waiters)
+            return
+        for waiter in waiters:
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+        # Later: the driver is still about to tell whoever waits for the answer.
+        self._loop.call_soon(self.terminate)
 
     def _watch_the_line(self) -> None:
         """Have the kernel end the session when the other machine is gone without a word.
