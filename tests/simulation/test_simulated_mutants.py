@@ -12,7 +12,7 @@ from commande.simulation.mutants import hunt
 from commande.simulation.mutations import MUTANTS
 from commande.simulation.shrink import shrink
 
-# Where to begin so that it takes few worlds; any seed finds each, later.
+# Where to begin so that it takes few worlds; other seeds take longer.
 FIRST = {
     "no_binding_of_the_pair": 1007,
     "trust_the_event": 1002,
@@ -26,9 +26,9 @@ FIRST = {
     "unsigned_webhook": 1001,
 }
 BUDGET = 40
-# Found only after more worlds than a test may take: ``commande simulate --mutants`` hunts them.
-RARE = {"bury_without_reading", "forget_the_refund", "no_overlap"}
-HUNTED = [mutant for mutant in MUTANTS if mutant.name not in RARE]
+# Not caught yet: the weather of the simulated worlds must still learn to bring them out.
+UNCAUGHT = {"bury_without_reading", "forget_the_refund", "no_overlap"}
+HUNTED = [mutant for mutant in MUTANTS if mutant.name not in UNCAUGHT]
 
 
 @pytest.mark.parametrize("mutant", HUNTED, ids=[mutant.name for mutant in HUNTED])
