@@ -114,9 +114,9 @@ def _make_environment() -> None:
     """Patroni's environment, made by the same script as all the others."""
     script = '. "$1" && environment "$2" "$3"'
     # ``$0`` tells environment.sh where the clone is.
-    arguments = [ROOT / "scripts/proof", ROOT / "scripts/environment.sh", PLACE.name,
-                 "proof/failover/requirements.lock"]  # fmt: skip
-    subprocess.run(["sh", "-eu", "-c", script, *arguments], check=True)
+    words = [str(ROOT / "scripts/proof"), str(ROOT / "scripts/environment.sh"), PLACE.name]
+    command = ["sh", "-eu", "-c", script, *words, "proof/failover/requirements.lock"]
+    subprocess.run(command, check=True)
 
 
 def _find_etcd() -> Path:

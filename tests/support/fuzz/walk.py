@@ -12,6 +12,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -292,7 +293,7 @@ def walk(
     )  # fmt: skip
     try:
         run_state_machine_as_test(seed(number)(Here), settings=chosen)
-    except AssertionError as error:
+    except (AssertionError, Flaky) as error:  # what breaks only sometimes is broken as well
         return taken, "\n".join([str(error), *getattr(error, "__notes__", ())])
     finally:
         ground.close()
