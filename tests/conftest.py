@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import structlog
 from playwright.async_api import Browser, Page
 
 from tests.support import ports
@@ -15,6 +16,12 @@ from tests.support.postgres import Postgres, running_postgres
 from tests.support.serving import running, serving
 
 pytest_plugins = ["tests.support.honesty"]
+
+
+@pytest.fixture(autouse=True)
+def fresh_logs() -> None:
+    """No test inherits the log level that an earlier one's server had set."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

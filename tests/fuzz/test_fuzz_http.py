@@ -16,10 +16,16 @@ from tests.support.frontend import listening
 from tests.support.fuzz.api import Fuzz
 from tests.support.fuzz.requests import RAW_VALUES
 from tests.support.fuzz.wire import Sent, Wire
-from tests.support.premises import SECRET, opened_premises
+from tests.support.premises import SECRET, Premises, opened_premises
 from tests.support.stage import staged
 
 CREATE = "/api/checkout/create-stripe-checkout-session"
+
+
+def money(shop: Premises) -> dict[str, str]:
+    """What a webhook would write; the worker goes on with the other tables meanwhile."""
+    content = shop.content()
+    return {table: content[table] for table in ("events", "payments", "refunds")}
 
 
 def test_s12_s42_whatever_comes_is_answered_as_described(tmp_path: Path, sqlite_url: str) -> None:
@@ -28,9 +34,9 @@ def test_s12_s42_whatever_comes_is_answered_as_described(tmp_path: Path, sqlite_
         fuzz.hostile(11, 40)
         fuzz.described(11, 15)
         fuzz.linked(11, 3)
-        before = shop.content()
+        before = money(shop)
         fuzz.forged(11, 150)
-        assert shop.content() == before, "a forged webhook wrote something"
+        assert money(shop) == before, "a forged webhook wrote something"
         for value in RAW_VALUES:
             good = json.dumps(fuzz.documents[0]).replace('"quantity": 2', '"quantity": ' + value)
             fuzz.ask(Sent("POST", CREATE, good.encode("utf-8", "surrogatepass")))
