@@ -72,7 +72,6 @@ class Cradle:
 
     def __init__(self) -> None:
         self._sockets: dict[str, socket.socket] = {}
-        self._children: set[int] = set()
 
     def obey(self, order: dict[str, Any]) -> dict[str, Any]:
         """Do one thing that was asked for."""
@@ -92,14 +91,17 @@ class Cradle:
         return int(opened.getsockname()[1])
 
     def _fork(self, order: dict[str, Any], settings: Settings | None) -> int:
+        parent = os.getpid()
         pid = os.fork()
         if pid:
-            self._children.add(pid)
             return pid
         status = 1
         try:
-            # Whatever becomes of the cradle: nobody is left behind.
+            # Whatever becomes of the cradle, nobody is left behind; and nobody is ever killed by a
+            # number that may be another's by then.
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                return 0
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             log = Path(order["log"]).open("a", buffering=1)  # noqa: SIM115 - for good
             os.dup2(log.fileno(), 1)
@@ -109,14 +111,6 @@ class Cradle:
             status = 0
         finally:
             os._exit(status)
-
-    def end(self) -> None:
-        """Let nobody survive."""
-        for pid in self._children:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
 
 
 def _shop(order: dict[str, Any], settings: Settings) -> tuple[Shop, Board]:
@@ -201,11 +195,8 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     print('{"ready":true}', flush=True)
-    try:
-        for line in sys.stdin:
-            print(orjson.dumps(cradle.obey(orjson.loads(line))).decode(), flush=True)
-    finally:
-        cradle.end()
+    for line in sys.stdin:
+        print(orjson.dumps(cradle.obey(orjson.loads(line))).decode(), flush=True)
 
 
 if __name__ == "__main__":
