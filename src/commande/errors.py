@@ -199,3 +199,9 @@ class RefundRefused(CommandeError):
     """The refund is larger than what is left of the payment, or there is no payment."""
 
     code = "refund_refused"
+
+
+class FormRefused(CommandeError):
+    """A form that no page of ours sent: foreign origin, other type, too large."""
+
+    code = "form_refused"

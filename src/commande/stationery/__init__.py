@@ -3,11 +3,12 @@
 The frame, the style, the two languages, and how facts, receipts and statuses are put into words.
 """
 
+from commande.errors import FormRefused
 from commande.stationery.drawer import answer_static
 from commande.stationery.press import Press, Voice
 from commande.stationery.receipt import Receipt, write_receipt
 from commande.stationery.timeline import Line, tell, tell_by_day
-from commande.stationery.visit import Form, FormRefused, Visit
+from commande.stationery.visit import Form, Visit
 from commande.stationery.wording import Texts, read_wording
 
 __all__ = [

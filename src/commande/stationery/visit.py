@@ -10,7 +10,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from commande.errors import CommandeError, DatabaseBusy, OutcomeUnknown, StripeUnavailable
+from commande.errors import (
+    CommandeError,
+    DatabaseBusy,
+    FormRefused,
+    OutcomeUnknown,
+    StripeUnavailable,
+)
 from commande.settings import Settings
 from commande.stationery.drawer import static_path
 from commande.stationery.language import COOKIE, choose_language
@@ -21,12 +27,6 @@ _LARGEST_FORM: Final = 64 * 1024
 # A cart page has three fields a line and at most a hundred lines.
 _MOST_FIELDS: Final = 400
 _YEAR: Final = 365 * 24 * 3600
-
-
-class FormRefused(CommandeError):
-    """A form that no page of ours sent: foreign origin, other type, too large."""
-
-    code = "form_refused"
 
 
 @dataclass(frozen=True, slots=True)

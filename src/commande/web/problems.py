@@ -48,6 +48,7 @@ PROBLEMS: Final[dict[type[CommandeError], Kind]] = {
     errors.PaymentProcessing: Kind(409, "Payment under way"),
     errors.CommandExpired: Kind(409, "Command closed"),
     errors.PriceChanged: Kind(409, "Price changed"),
+    errors.FormRefused: Kind(403, "Form refused"),
     errors.IdempotencyConflict: Kind(409, "Idempotency-Key used before"),
     errors.StripeUnavailable: Kind(503, "Stripe unavailable", retry_after=5),
     errors.StripeRefused: Kind(502, "Refused by Stripe", _PROVIDER),
