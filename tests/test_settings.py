@@ -39,6 +39,8 @@ VARIABLES: dict[str, tuple[str, str, object, list[str]]] = {
     "COMMANDE_CURRENCY": ("currency", "CHF", "chf", ["canary", "xxx", "€"]),
     "COMMANDE_LOCALE": ("locale", "en", "en", ["canary", "FR"]),
     "COMMANDE_FOREIGN_EVENTS": ("foreign_events", "ignore", "ignore", ["canary"]),
+    "COMMANDE_DUPLICATE_PAYMENTS": ("duplicate_payments", "person", "person", ["canary"]),
+    "COMMANDE_LATE_PAYMENTS": ("late_payments", "refund", "refund", ["canary"]),
     "COMMANDE_CLEANUP_AFTER": ("cleanup_after", "36h", timedelta(hours=36),
         ["canary", "24", "h", "-1h", "1.5h", "24 h", "P1D", "9999999d"]),
     "COMMANDE_STOREFRONT": ("storefront", "true", True, ["canary"]),

