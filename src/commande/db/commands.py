@@ -47,6 +47,15 @@ _CHANGE: Final = update(commands).where(
 _FIRST_PAID: Final = _CHANGE.where(commands.c.paid_at.is_(None))
 
 
+_INSERT: Final = commands.insert()
+_INSERTED: Final = tuple(column.name for column in commands.c if column.name != "erased_at")
+
+
+def insert_command(conn: Connection, command: Command) -> None:
+    """Store a new command as it is."""
+    conn.execute(_INSERT, {name: getattr(command, name) for name in _INSERTED})
+
+
 def find_command(conn: Connection, command_id: str) -> Command | None:
     """The command with that id."""
     row = conn.execute(_BY_ID, {"command": command_id}).first()

@@ -28,11 +28,11 @@ from commande.db.attempts import (
     list_attempts,
 )
 from commande.db.catalogue import known_tax_rates, price_cart
-from commande.db.commands import lock_command, ref_is_taken
+from commande.db.commands import insert_command, lock_command, ref_is_taken
 from commande.db.journal import record
 from commande.db.modules import COMMANDS, find_module
 from commande.db.sql import insert_once
-from commande.db.tables import commands, idempotency_keys
+from commande.db.tables import idempotency_keys
 from commande.errors import (
     AlreadyPaid,
     CommandExpired,
@@ -48,10 +48,6 @@ from commande.ids import Seal
 DOUBLE_CLICK: Final = timedelta(seconds=60)
 # When reconciliation first asks about a session nobody reported: lost webhooks show within minutes.
 FIRST_CHECK: Final = timedelta(minutes=5)
-
-# Built once: building a statement costs several times as much as running it.
-_INSERT: Final = commands.insert()
-_COLUMNS: Final = tuple(column.name for column in commands.c if column.name != "erased_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +127,7 @@ def open_command(conn: Connection, order: Order, ticket: Ticket, claim: Claim) -
         created_at=ticket.now,
         updated_at=ticket.now,
     )
-    conn.execute(_INSERT, {name: getattr(command, name) for name in _COLUMNS})
+    insert_command(conn, command)
     record(conn, command.id, ticket.now, "opened", "browser", total_minor=priced.total_minor)
     return _add_attempt(conn, command, priced, ticket, number=1)
 

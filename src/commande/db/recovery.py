@@ -16,11 +16,10 @@ from commande.db.attempts import (
     insert_attempt,
     list_attempts,
 )
-from commande.db.commands import lock_command, ref_is_taken
+from commande.db.commands import insert_command, lock_command, ref_is_taken
 from commande.db.journal import record
 from commande.db.modules import COMMANDS, find_module
 from commande.db.outbox import hold_message
-from commande.db.tables import commands
 from commande.errors import CommandsModuleMissing, SessionInvalid
 
 
@@ -113,8 +112,7 @@ def _insert_command(
         created_at=made_at,
         updated_at=now,
     )
-    columns = {c.name for c in commands.c} - {"erased_at"}
-    conn.execute(commands.insert().values({name: getattr(command, name) for name in columns}))
+    insert_command(conn, command)
 
 
 def _appointment(order: PaidOrder, made_at: datetime) -> datetime:

@@ -18,7 +18,7 @@ from commande.flows.inbox import handle_events, receive_event
 from commande.flows.ledger import SETTLING, compare_charges
 from commande.flows.refunds import finish_refunds
 from commande.flows.settlement import settle
-from commande.flows.upkeep import Progress, expire_leftover, finish_openings, is_leftover
+from commande.flows.upkeep import Progress, expire_leftover, finish_openings, is_leftover, unwatched
 from commande.shop import Shop
 
 CURSOR: Final = "events"
@@ -69,12 +69,8 @@ class ReconcileReport:
         return not (self.unanswered or self.attention or self.unaccounted_minor)
 
 
-def _ignore(_done: int, _total: int) -> None:
-    """Nobody watches."""
-
-
 async def reconcile(
-    shop: Shop, since: datetime | None = None, progress: Progress = _ignore
+    shop: Shop, since: datetime | None = None, progress: Progress = unwatched
 ) -> ReconcileReport:
     """Read Stripe's events since the cursor (or ``since``) and ask about every unsettled attempt.
 
@@ -120,7 +116,7 @@ async def check_due(shop: Shop) -> ReconcileReport:
     """The worker's share: ask about those attempts whose check has come."""
     report = ReconcileReport()
     due = await shop.db.read(upkeep.list_unsettled, due=shop.clock.now(), limit=100)
-    await _ask_about(shop, due, report, "reconcile", _ignore)
+    await _ask_about(shop, due, report, "reconcile", unwatched)
     return report
 
 

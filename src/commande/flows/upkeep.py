@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 """Told after each piece of long work: done, and how many there are."""
 
 
-def _ignore(_done: int, _total: int) -> None:
+def unwatched(_done: int, _total: int) -> None:
     """Nobody watches."""
 
 
@@ -87,7 +87,7 @@ class CleanupReport:
 
 
 async def expire_overdue(
-    shop: Shop, older_than: timedelta, progress: Progress = _ignore, source: str = "worker"
+    shop: Shop, older_than: timedelta, progress: Progress = unwatched, source: str = "worker"
 ) -> CleanupReport:
     """Close unpaid commands of that age: expire at Stripe, re-read, settle or make a tombstone.
 
