@@ -54,6 +54,7 @@ class Watch:
 
 async def fits(page: Page) -> None:
     """Nothing sticks out of the window; else it is named."""
+    await page.wait_for_load_state()
     assert await page.evaluate(SIDEWAYS) == [], page.url
 
 
