@@ -52,11 +52,15 @@ def test_i11_i12_a_shop_that_is_killed_again_and_again_loses_nothing(
     place = _premises(cradle, tmp_path, request, database)
     seed = secrets.randbelow(10**6)
     print(f"seed {seed}")
-    world = World(place, Plan(f"{seed}-0", kills))
-    assert asyncio.run(world.run()) == []
-    assert world.counts["kills"] == kills
-    assert world.counts["facts looked up"] > 0
-    place.clear(world.url, world.folder)
+    # On a busy machine all deaths may come before the first yes: then nothing was tried yet.
+    for number in range(5):
+        world = World(place, Plan(f"{seed}-{number}", kills))
+        assert asyncio.run(world.run()) == []
+        assert world.counts["kills"] == kills
+        place.clear(world.url, world.folder)
+        if world.counts["facts looked up"]:
+            return
+    pytest.fail("nothing was ever acknowledged")
 
 
 @pytest.mark.slow

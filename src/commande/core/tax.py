@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,11 +30,12 @@ class TaxRate:
         kind = "incl" if self.inclusive else "excl"
         return f"{self.country}:{canonical(self.percentage)}:{kind}"
 
-    @classmethod
-    def from_key(cls, key: str) -> "TaxRate":
-        """The rate that ``key`` spells."""
+    @staticmethod
+    @lru_cache(maxsize=1000)
+    def from_key(key: str) -> "TaxRate":
+        """The rate that ``key`` spells; a shop has few, and every stored line names one."""
         country, percentage, kind = key.split(":")
-        return cls(country, Decimal(percentage), kind == "incl")
+        return TaxRate(country, Decimal(percentage), kind == "incl")
 
 
 def canonical(percentage: Decimal) -> str:

@@ -8,8 +8,7 @@ from sqlalchemy import Connection
 
 from commande.core.command import AttemptState
 from commande.core.payment import PaymentReport
-from commande.db.attempts import change_attempt, find_attempt, find_by_session
-from commande.db.commands import lock_command
+from commande.db.attempts import change_attempt, find_by_session, lock_attempt
 from commande.db.journal import record
 
 
@@ -28,12 +27,10 @@ def adopt_session(
     known = find_by_session(conn, session_id)
     if known is not None:
         return True
-    found = find_attempt(conn, metadata["attempt_id"])
-    if found is None or found.command_id != metadata["command_id"]:
+    attempt = lock_attempt(conn, metadata["attempt_id"])
+    if attempt is None or attempt.command_id != metadata["command_id"]:
         return False
-    lock_command(conn, found.command_id)
-    attempt = find_attempt(conn, found.id)
-    if attempt is None or attempt.stripe_session_id not in (None, session_id):
+    if attempt.stripe_session_id not in (None, session_id):
         return False
     values: dict[str, Any] = {"stripe_session_id": session_id, "url": report.url}
     values["opening_until"] = None

@@ -1,6 +1,7 @@
 """Attempts: one row per Stripe session, frozen before Stripe is asked."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -8,8 +9,8 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from commande.core.command import LIVE, AttemptFacts, AttemptState
 from commande.core.pricing import Quote
-from commande.db.sql import change_one
-from commande.db.tables import attempts
+from commande.db.sql import change_one, locks_rows
+from commande.db.tables import attempts, commands
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,19 @@ class Attempt:
         return AttemptFacts(session_id, self.amount_minor, self.currency, self.livemode, self.state)
 
 
-_COLUMNS: Final = tuple(attempts.c)
-_NAMES: Final = tuple(column.name for column in _COLUMNS)
+_NAMES: Final = tuple(field.name for field in fields(Attempt))
+COLUMNS: Final = tuple(attempts.c[name] for name in _NAMES)
+"""What ``read_attempt`` reads, in its order."""
+_STATE, _QUOTE = _NAMES.index("state"), _NAMES.index("quote")
 # Built once, with bound parameters: building one costs several times as much as running it.
-_ALL: Final = select(*_COLUMNS)
+_ALL: Final = select(*COLUMNS)
 _BY_ID: Final = _ALL.where(attempts.c.id == bindparam("attempt"))
+_LOCK: Final = (
+    select(commands.c.id)
+    .join_from(attempts, commands, commands.c.id == attempts.c.command_id)
+    .where(attempts.c.id == bindparam("attempt"))
+    .with_for_update(of=commands)
+)
 _BY_SESSION: Final = _ALL.where(attempts.c.stripe_session_id == bindparam("session"))
 _NEWEST_FIRST: Final = _ALL.where(attempts.c.command_id == bindparam("command")).order_by(
     attempts.c.number.desc()
@@ -63,17 +72,17 @@ _CHANGE: Final = update(attempts).where(
 )
 
 
-def read_attempt(row: Any) -> Attempt:
-    """A row that has all columns of the attempts table as an Attempt."""
-    read = row._mapping
-    values = {name: read[name] for name in _NAMES}
-    values |= {"state": AttemptState(row.state), "quote": Quote.from_dict(row.quote)}
-    return Attempt(**values)
+def read_attempt(row: Sequence[Any]) -> Attempt:
+    """A row that holds ``COLUMNS`` as an Attempt."""
+    values = list(row)
+    values[_STATE] = AttemptState(values[_STATE])
+    values[_QUOTE] = Quote.from_dict(values[_QUOTE])
+    return Attempt(*values)
 
 
 def insert_attempt(conn: Connection, attempt: Attempt) -> None:
     """Store a new attempt; the database refuses a second live one of the same command."""
-    values = {column.name: getattr(attempt, column.name) for column in _COLUMNS}
+    values = {name: getattr(attempt, name) for name in _NAMES}
     conn.execute(_INSERT, values | {"quote": attempt.quote.to_dict()})
 
 
@@ -81,6 +90,13 @@ def find_attempt(conn: Connection, attempt_id: str) -> Attempt | None:
     """The attempt with that id."""
     row = conn.execute(_BY_ID, {"attempt": attempt_id}).first()
     return read_attempt(row) if row else None
+
+
+def lock_attempt(conn: Connection, attempt_id: str) -> Attempt | None:
+    """The attempt, read once its command is locked: always the command first."""
+    if locks_rows(conn):
+        conn.execute(_LOCK, {"attempt": attempt_id})
+    return find_attempt(conn, attempt_id)
 
 
 def find_by_session(conn: Connection, session_id: str) -> Attempt | None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
@@ -16,38 +18,46 @@ from commande.db.tables import prices, products, tax_rates
 from commande.errors import FieldError, InputInvalid
 
 # Built once, with bound parameters: building one costs several times as much as running it.
-_PRODUCTS: Final = select(products).order_by(products.c.position, products.c.title, products.c.id)
-_PRICES: Final = select(prices).order_by(prices.c.product_id, prices.c.position)
-_SOME_PRODUCTS: Final = _PRODUCTS.where(products.c.id.in_(bindparam("wanted", expanding=True)))
-_SOME_PRICES: Final = _PRICES.where(prices.c.product_id.in_(bindparam("wanted", expanding=True)))
+_PRODUCTS: Final = (
+    select(
+        products.c.id, products.c.title, products.c.description, products.c.image,
+        products.c.active, products.c.tax_percentage, products.c.tax_inclusive, products.c.stock,
+        prices.c.type, prices.c.amount_minor, prices.c.currency, prices.c.is_default,
+    )
+    .join_from(products, prices, isouter=True)
+    .order_by(products.c.position, products.c.title, products.c.id, prices.c.position)
+)  # fmt: skip
+_ON_SALE: Final = _PRODUCTS.where(products.c.active)
+_SOME: Final = _PRODUCTS.where(products.c.id.in_(bindparam("wanted", expanding=True)))
 _RATES: Final = select(tax_rates.c.key, tax_rates.c.stripe_tax_rate_id).where(
     tax_rates.c.key.in_(bindparam("wanted", expanding=True)),
     tax_rates.c.livemode == bindparam("live"),
 )
+_PERCENTAGE, _PRODUCT = 5, 8
 
 
-def read_products(
-    conn: Connection, *, active_only: bool = False, ids: Iterable[str] | None = None
-) -> list[Product]:
+def read_products(conn: Connection, *, active_only: bool = False) -> list[Product]:
     """Products with their prices, in the catalogue's order."""
-    query, price_query, bound = _PRODUCTS, _PRICES, {}
-    if ids is not None:
-        query, price_query, bound = _SOME_PRODUCTS, _SOME_PRICES, {"wanted": sorted(set(ids))}
-    if active_only:
-        query = query.where(products.c.active)
-    found: dict[str, list[Price]] = {}
-    for row in conn.execute(price_query, bound):
-        price = Price(row.type, row.amount_minor, row.currency, row.is_default)
-        found.setdefault(row.product_id, []).append(price)
-    return [_product(row, found.get(row.id, [])) for row in conn.execute(query, bound)]
+    return _gather(conn.execute(_ON_SALE if active_only else _PRODUCTS))
 
 
-def _product(row: Row[Any], found: list[Price]) -> Product:
-    percentage = None if row.tax_percentage is None else Decimal(row.tax_percentage)
-    return Product(
-        row.id, row.title, row.description, row.image, row.active,
-        percentage, row.tax_inclusive, row.stock, tuple(found),
-    )  # fmt: skip
+def find_products(conn: Connection, ids: Iterable[str]) -> dict[str, Product]:
+    """These products by id, as far as they are in the catalogue, on sale or not."""
+    found = _gather(conn.execute(_SOME, {"wanted": sorted(set(ids))}))
+    return {product.id: product for product in found}
+
+
+def _gather(rows: Iterable[Row[Any]]) -> list[Product]:
+    """One row per price (or one without any) as products, in the rows' order."""
+    gathered: list[Product] = []
+    for _, each in groupby(rows, itemgetter(0)):
+        with_prices = list(each)
+        values: list[Any] = list(with_prices[0][:_PRODUCT])
+        values[_PERCENTAGE] = None if values[_PERCENTAGE] is None else Decimal(values[_PERCENTAGE])
+        priced = (row[_PRODUCT:] for row in with_prices)
+        values.append(tuple(Price(*price) for price in priced if price[0] is not None))
+        gathered.append(Product(*values))
+    return gathered
 
 
 def price_cart(
@@ -58,8 +68,7 @@ def price_cart(
     Raises InputInvalid with each wrong line's path: unknown, inactive or unpriced product, unknown
     type, price in another currency.
     """
-    wanted = (line.product_id for line in cart)
-    known = {product.id: product for product in read_products(conn, ids=wanted)}
+    known = find_products(conn, (line.product_id for line in cart))
     errors: list[FieldError] = []
     resolved: list[tuple[int, CartLine]] = []
     for index, line in enumerate(cart):

@@ -1,6 +1,7 @@
 """Commands as rows: read, listed, counted, moved along the transition table, erased."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -8,76 +9,62 @@ from sqlalchemy import Connection, Select, String, bindparam, cast, func, or_, s
 
 from commande.core.command import Status, may_move
 from commande.core.document import Command
-from commande.db.sql import NothingChanged, change_one
+from commande.db.sql import NothingChanged, change_one, insert_once
 from commande.db.tables import attempts, commands, payments
 
-_COLUMNS: Final = (
-    commands.c.id,
-    commands.c.ref,
-    commands.c.status,
-    commands.c.module_id,
-    commands.c.currency,
-    commands.c.cart,
-    commands.c.customer,
-    commands.c.appointment_at,
-    commands.c.note,
-    commands.c.locale,
-    commands.c.snapshot,
-    commands.c.paid_at,
-    commands.c.paid_session_id,
-    commands.c.refunded_minor,
-    commands.c.attention,
-    commands.c.created_at,
-    commands.c.updated_at,
-)
+_NAMES: Final = tuple(field.name for field in fields(Command))
+COLUMNS: Final = tuple(commands.c[name] for name in _NAMES)
+"""What ``read_command`` reads, in its order."""
+_STATUS: Final = _NAMES.index("status")
 
 
-def _command(row: Any) -> Command:
-    values = row._asdict()
-    return Command(**values | {"status": Status(values["status"])})
+def read_command(row: Sequence[Any]) -> Command:
+    """A row that holds ``COLUMNS`` as a Command."""
+    values = list(row)
+    values[_STATUS] = Status(values[_STATUS])
+    return Command(*values)
 
 
 # Built once, with bound parameters: building one costs several times as much as running it.
-_BY_ID: Final = select(*_COLUMNS).where(commands.c.id == bindparam("command"))
+_BY_ID: Final = select(*COLUMNS).where(commands.c.id == bindparam("command"))
 _LOCKED: Final = _BY_ID.with_for_update()
-_REF_TAKEN: Final = select(commands.c.id).where(commands.c.ref == bindparam("wanted"))
 _CHANGE: Final = update(commands).where(
     commands.c.id == bindparam("command"), commands.c.status == bindparam("was")
 )
 _FIRST_PAID: Final = _CHANGE.where(commands.c.paid_at.is_(None))
+_ERASE: Final = _CHANGE.values(status=Status.EXPIRED, customer=None, note=None)
+# The frozen parameters carry the e-mail address; a closed attempt never needs them again.
+_ERASE_ATTEMPTS: Final = (
+    update(attempts)
+    .where(attempts.c.command_id == bindparam("command"))
+    .values(parameters={}, url=None)
+)
 
 
-_INSERT: Final = commands.insert()
-_INSERTED: Final = tuple(column.name for column in commands.c if column.name != "erased_at")
-
-
-def insert_command(conn: Connection, command: Command) -> None:
-    """Store a new command as it is."""
-    conn.execute(_INSERT, {name: getattr(command, name) for name in _INSERTED})
+def insert_command(conn: Connection, command: Command, refs: Iterable[str]) -> Command:
+    """Store a new command under the first of the references that no other command has."""
+    row = {name: getattr(command, name) for name in _NAMES}
+    ref = next(ref for ref in refs if insert_once(conn, commands, row | {"ref": ref}))
+    return replace(command, ref=ref)
 
 
 def find_command(conn: Connection, command_id: str) -> Command | None:
     """The command with that id."""
     row = conn.execute(_BY_ID, {"command": command_id}).first()
-    return _command(row) if row else None
+    return read_command(row) if row else None
 
 
 def find_by_ref(conn: Connection, ref: str) -> Command | None:
     """The command with that reference (with or without its ``#``)."""
     wanted = "#" + ref.removeprefix("#").upper()
-    row = conn.execute(select(*_COLUMNS).where(commands.c.ref == wanted)).first()
-    return _command(row) if row else None
+    row = conn.execute(select(*COLUMNS).where(commands.c.ref == wanted)).first()
+    return read_command(row) if row else None
 
 
 def lock_command(conn: Connection, command_id: str) -> Command | None:
     """The command, locked until the transaction ends. Always before its attempts."""
     row = conn.execute(_LOCKED, {"command": command_id}).first()
-    return _command(row) if row else None
-
-
-def ref_is_taken(conn: Connection, ref: str) -> bool:
-    """Whether another command has this reference."""
-    return conn.execute(_REF_TAKEN, {"wanted": ref}).first() is not None
+    return read_command(row) if row else None
 
 
 def change_command(conn: Connection, command: Command, now: datetime, **values: Any) -> None:
@@ -98,19 +85,9 @@ def change_command(conn: Connection, command: Command, now: datetime, **values: 
 
 def erase_command(conn: Connection, command: Command, now: datetime) -> None:
     """Make a tombstone: id, amounts and sessions stay, whatever names a person goes."""
-    match = (commands.c.id == command.id) & (commands.c.status == Status.EXPIRING)
-    values = {
-        "status": Status.EXPIRED,
-        "customer": None,
-        "note": None,
-        "erased_at": now,
-        "updated_at": now,
-    }
-    change_one(conn, update(commands).where(match).values(values))
-    # The frozen parameters carry the e-mail address; a closed attempt never needs them again.
-    conn.execute(
-        update(attempts).where(attempts.c.command_id == command.id).values(parameters={}, url=None)
-    )
+    bound = {"command": command.id, "was": Status.EXPIRING}
+    change_one(conn, _ERASE, bound | {"erased_at": now, "updated_at": now})
+    conn.execute(_ERASE_ATTEMPTS, {"command": command.id})
 
 
 # The states that the merchant and ``commands list`` filter by.
@@ -169,15 +146,14 @@ def list_commands(
         .limit(1)
         .scalar_subquery()
     )
-    query = _filtered(select(*_COLUMNS, newest.label("total_minor")), state, search)
+    query = _filtered(select(*COLUMNS, newest.label("total_minor")), state, search)
     query = query.order_by(commands.c.created_at.desc(), commands.c.id.desc())
     return [_listed(row) for row in conn.execute(query.limit(limit).offset(offset))]
 
 
 def _listed(row: Any) -> Listed:
-    values = row._asdict()
-    total = values.pop("total_minor")
-    command = Command(**values | {"status": Status(values["status"])})
+    *values, total = row
+    command = read_command(values)
     if command.snapshot is not None:
         total = command.snapshot["total_minor"]
     return Listed(command, total or 0)

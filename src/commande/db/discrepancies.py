@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from commande.db.sql import insert_once
 from commande.db.tables import attempts, discrepancies, payments
@@ -71,18 +71,21 @@ class Booked:
     disputed: bool
 
 
-def booked_payment(conn: Connection, payment_intent_id: str) -> Booked | None:
-    """Our row of that payment, if there is one."""
-    columns = (
-        payments.c.stripe_session_id,
-        payments.c.command_id,
-        payments.c.amount_minor,
-        payments.c.refunded_minor,
-        payments.c.disputed,
-    )
-    match = payments.c.stripe_payment_intent_id == payment_intent_id
-    row = conn.execute(select(*columns).where(match)).first()
-    return Booked(*row) if row else None
+# Built once: asked about every charge of the day, every hour.
+_BOOKED: Final = select(
+    payments.c.stripe_payment_intent_id,
+    payments.c.stripe_session_id,
+    payments.c.command_id,
+    payments.c.amount_minor,
+    payments.c.refunded_minor,
+    payments.c.disputed,
+).where(payments.c.stripe_payment_intent_id.in_(bindparam("intents", expanding=True)))
+
+
+def booked_payments(conn: Connection, payment_intent_ids: list[str]) -> dict[str, Booked]:
+    """Our rows of these payments, as far as there are any, by payment intent."""
+    rows = conn.execute(_BOOKED, {"intents": payment_intent_ids})
+    return {intent: Booked(*row) for intent, *row in rows}
 
 
 def session_of_attempt(conn: Connection, attempt_id: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from commande.db.journal import record
-from commande.db.sql import insert_once
+from commande.db.sql import insert_once, locks_rows
 from commande.db.tables import attempts, commands, events, payments
 
 # 2 s, 4, 8 … about four hours in all; then the event is shown as needing a person.
@@ -66,7 +66,7 @@ _OLDEST_FIRST: Final = (
 _DUE_FIRST: Final = _OLDEST_FIRST.where(_DUE)
 _TAKE: Final = (
     update(events)
-    .where(events.c.stripe_event_id.in_(bindparam("taken", expanding=True)))
+    .where(events.c.stripe_event_id == bindparam("taken"))
     .values(tries=events.c.tries + 1)
 )
 _CHANGE: Final = update(events).where(events.c.stripe_event_id == bindparam("event"), _PENDING)
@@ -74,6 +74,21 @@ _GIVEN_BACK: Final = (
     select(events.c.stripe_event_id)
     .where(events.c.stripe_payment_intent_id == bindparam("intent"), _MONEY_BACK)
     .limit(1)
+)
+_REPEATED: Final = (
+    update(events)
+    .where(events.c.stripe_event_id == bindparam("event"))
+    .values(deliveries=events.c.deliveries + 1)
+)
+_COMMAND: Final = select(commands.c.id).where(commands.c.id == bindparam("command"))
+_LOCK: Final = (
+    select(events.c.state).where(events.c.stripe_event_id == bindparam("event")).with_for_update()
+)
+_SESSION_OF: Final = select(payments.c.stripe_session_id).where(
+    payments.c.stripe_payment_intent_id == bindparam("intent")
+)
+_KNOWN: Final = select(events.c.stripe_event_id).where(
+    events.c.stripe_event_id.in_(bindparam("wanted", expanding=True))
 )
 _WAKE: Final = update(events).where(
     events.c.stripe_payment_intent_id == bindparam("intent"),
@@ -108,14 +123,12 @@ def store_event(conn: Connection, event: StoredEvent, state: str, now: datetime)
         if event.command_id is not None and _exists(conn, event.command_id):
             record(conn, event.command_id, now, "event_repeated", "webhook", once=event.id,
                    type=event.type)  # fmt: skip
-        match = events.c.stripe_event_id == event.id
-        conn.execute(update(events).where(match).values(deliveries=events.c.deliveries + 1))
+        conn.execute(_REPEATED, {"event": event.id})
     return False
 
 
 def _exists(conn: Connection, command_id: str) -> bool:
-    query = select(commands.c.id).where(commands.c.id == command_id)
-    return conn.execute(query).first() is not None
+    return conn.execute(_COMMAND, {"command": command_id}).first() is not None
 
 
 def events_due(conn: Connection, now: datetime) -> bool:
@@ -138,7 +151,7 @@ def claim_events(
     bound = {"most": limit} if all_pending else {"most": limit, "now": now}
     claimed = [_event(row) for row in conn.execute(query, bound)]
     if claimed:
-        conn.execute(_TAKE, {"taken": [event.id for event in claimed], "next_at": now + LEASE})
+        conn.execute(_TAKE, [{"taken": event.id, "next_at": now + LEASE} for event in claimed])
     return claimed
 
 
@@ -185,8 +198,8 @@ def ignore_unless_ours(
     The event's row is locked before the payments are read, so that a payment being written in this
     moment either is seen here or finds the event put aside and wakes it.
     """
-    match = events.c.stripe_event_id == event_id
-    conn.execute(select(events.c.state).where(match).with_for_update())
+    if locks_rows(conn):
+        conn.execute(_LOCK, {"event": event_id})
     session_id = session_of_intent(conn, payment_intent_id) if payment_intent_id else None
     if session_id is None:
         finish_event(conn, event_id, "ignored", now)
@@ -202,9 +215,7 @@ def wake_money_events(conn: Connection, payment_intent_id: str | None, now: date
 
 def session_of_intent(conn: Connection, payment_intent_id: str) -> str | None:
     """The session of ours that this payment intent paid."""
-    query = select(payments.c.stripe_session_id)
-    match = payments.c.stripe_payment_intent_id == payment_intent_id
-    return conn.execute(query.where(match)).scalar_one_or_none()
+    return conn.execute(_SESSION_OF, {"intent": payment_intent_id}).scalar_one_or_none()
 
 
 def known_sessions(conn: Connection, session_ids: list[str]) -> set[str]:
@@ -215,8 +226,7 @@ def known_sessions(conn: Connection, session_ids: list[str]) -> set[str]:
 
 def known_events(conn: Connection, event_ids: list[str]) -> set[str]:
     """Which of these events the inbox holds already."""
-    match = events.c.stripe_event_id.in_(event_ids)
-    return set(conn.execute(select(events.c.stripe_event_id).where(match)).scalars())
+    return set(conn.execute(_KNOWN, {"wanted": event_ids}).scalars())
 
 
 def count_events(conn: Connection) -> dict[str, int]:

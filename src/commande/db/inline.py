@@ -5,7 +5,7 @@ from typing import cast
 
 from sqlalchemy import Engine
 
-from commande.db.connection import P, R, TransactionFunction, name_of
+from commande.db.connection import P, R, TransactionFunction, name_of, run_plainly
 from commande.db.group import Call, GroupRunner, driver_of
 from commande.db.sqlite_file import open_writer, read_in_memory, sqlite_engine
 
@@ -26,10 +26,10 @@ class InlineDatabase:
         *,
         engine: Engine | None = None,
     ) -> None:
-        connection = open_writer(engine or sqlite_engine(None), None)
         self._before = before
-        self._driver = driver_of(connection)
-        self._runner = GroupRunner(connection)
+        self._connection = open_writer(engine or sqlite_engine(None), None)
+        self.driver = driver_of(self._connection)
+        self._runner = GroupRunner(self._connection)
 
     async def transaction(
         self, fn: TransactionFunction[P, R], /, *args: P.args, **kwargs: P.kwargs
@@ -45,17 +45,25 @@ class InlineDatabase:
             await self._before(name_of(fn))
         return cast("R", self._run(Call(read_in_memory, (fn, *args), kwargs)))
 
+    def look_up(self, fn: TransactionFunction[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a reading function on the rows as they stand; nothing can come between.
+
+        Cheaper than ``read``, whose PRAGMA makes SQLite prepare every statement anew; that nothing
+        is written is the caller's to check.
+        """
+        return run_plainly(fn, self._connection, *args, **kwargs)
+
     async def close(self) -> None:
         """Forget everything."""
         self._runner.close()
 
     def image(self) -> bytes:
         """Answer the whole content; ``load`` makes it the content again."""
-        return self._driver.serialize()
+        return self.driver.serialize()
 
     def load(self, image: bytes) -> None:
         """Replace the content: cheaper than the tables made anew for every run."""
-        self._driver.deserialize(image)
+        self.driver.deserialize(image)
 
     def _run(self, call: Call) -> object:
         self._runner.run([call])

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from commande.core.cart import CartLine
 from commande.core.command import SETTLED, AttemptState, Status
@@ -23,12 +23,12 @@ from commande.db.attempts import (
     Attempt,
     change_attempt,
     close_attempt,
-    find_attempt,
     insert_attempt,
     list_attempts,
+    lock_attempt,
 )
 from commande.db.catalogue import known_tax_rates, price_cart
-from commande.db.commands import insert_command, lock_command, ref_is_taken
+from commande.db.commands import insert_command, lock_command
 from commande.db.journal import record
 from commande.db.modules import COMMANDS, find_module
 from commande.db.sql import insert_once
@@ -48,6 +48,10 @@ from commande.ids import Seal
 DOUBLE_CLICK: Final = timedelta(seconds=60)
 # When reconciliation first asks about a session nobody reported: lost webhooks show within minutes.
 FIRST_CHECK: Final = timedelta(minutes=5)
+# Built once, with bound parameters: building one costs several times as much as running it.
+_SAME_KEY: Final = idempotency_keys.c.key == bindparam("claim")
+_CLAIM: Final = select(idempotency_keys).where(_SAME_KEY).with_for_update()
+_RENEW: Final = update(idempotency_keys).where(_SAME_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def open_command(conn: Connection, order: Order, ticket: Ticket, claim: Claim) -
     priced = quote(lines, ticket.currency)
     command = Command(
         id=ticket.command_id,
-        ref=next(ref for ref in ticket.refs if not ref_is_taken(conn, ref)),
+        ref=ticket.refs[0],
         status=Status.UNPAID,
         module_id=module.id,
         currency=ticket.currency,
@@ -127,7 +131,7 @@ def open_command(conn: Connection, order: Order, ticket: Ticket, claim: Claim) -
         created_at=ticket.now,
         updated_at=ticket.now,
     )
-    insert_command(conn, command)
+    command = insert_command(conn, command, ticket.refs)
     record(conn, command.id, ticket.now, "opened", "browser", total_minor=priced.total_minor)
     return _add_attempt(conn, command, priced, ticket, number=1)
 
@@ -137,8 +141,7 @@ def _take_claim(conn: Connection, claim: Claim, ticket: Ticket) -> Opening | Non
     row = {"key": claim.key, "body_hash": claim.body_hash, "command_id": ticket.command_id}
     if insert_once(conn, idempotency_keys, row | {"created_at": ticket.now}):
         return None
-    match = idempotency_keys.c.key == claim.key
-    held = conn.execute(select(idempotency_keys).where(match).with_for_update()).one()
+    held = conn.execute(_CLAIM, {"claim": claim.key}).one()
     if held.body_hash != claim.body_hash:
         raise IdempotencyConflict("This Idempotency-Key was used with another body.")
     # Locked: clean-up's fence may be going up before the command that gets another attempt here.
@@ -150,7 +153,7 @@ def _take_claim(conn: Connection, claim: Claim, ticket: Ticket) -> Opening | Non
         # Its only attempts died before anybody could pay: this claim may try again.
         return _add_attempt(conn, command, attempts[0].quote, ticket, attempts[0].number + 1)
     values = {"command_id": ticket.command_id, "created_at": ticket.now}
-    conn.execute(update(idempotency_keys).where(match).values(values))
+    conn.execute(_RENEW, values | {"claim": claim.key})
     return None
 
 
@@ -343,11 +346,8 @@ def replace_attempt(conn: Connection, command_id: str, ticket: Ticket) -> Openin
 
 
 def _lock_attempt(conn: Connection, attempt_id: str) -> Attempt:
-    """Lock in the house's order, command before attempt."""
-    found = find_attempt(conn, attempt_id)
-    if found is None:
+    """The attempt, its command locked first, in the house's order. Raises CommandNotFound."""
+    locked = lock_attempt(conn, attempt_id)
+    if locked is None:
         raise CommandNotFound("There is no such attempt.")
-    lock_command(conn, found.command_id)
-    locked = find_attempt(conn, attempt_id)
-    assert locked is not None  # noqa: S101 – attempts are never deleted
     return locked

@@ -41,7 +41,7 @@ _DUE_FIRST: Final = (
 )
 _TAKE: Final = (
     update(messages)
-    .where(messages.c.key.in_(bindparam("taken", expanding=True)))
+    .where(messages.c.key == bindparam("taken"))
     .values(tries=messages.c.tries + 1)
 )
 _CHANGE: Final = update(messages).where(messages.c.key == bindparam("message"), _PENDING)
@@ -78,8 +78,7 @@ def claim_messages(conn: Connection, now: datetime, limit: int = 20) -> list[Mes
     """Take due letters for a minute; two senders never hold the same one."""
     claimed = [Message(*row) for row in conn.execute(_DUE_FIRST, {"most": limit, "now": now})]
     if claimed:
-        keys = [message.key for message in claimed]
-        conn.execute(_TAKE, {"taken": keys, "next_at": now + LEASE})
+        conn.execute(_TAKE, [{"taken": each.key, "next_at": now + LEASE} for each in claimed])
     return claimed
 
 

@@ -1,15 +1,35 @@
 """A session and its command: bound in our own tables before anything else is believed."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, select
 
 from commande.core.document import Command
-from commande.db.attempts import Attempt, find_by_session
-from commande.db.commands import find_command, lock_command
+from commande.db import attempts as attempt_rows
+from commande.db import commands as command_rows
+from commande.db.attempts import Attempt, read_attempt
+from commande.db.commands import find_command, read_command
 from commande.db.journal import has_fact
-from commande.db.sql import NothingChanged
-from commande.errors import CommandNotFound, SessionInvalid
+from commande.db.sql import locks_rows
+from commande.db.tables import attempts, commands
+from commande.errors import SessionInvalid
+
+# Built once, with bound parameters: building one costs several times as much as running it.
+_OURS: Final = attempts.c.stripe_session_id == bindparam("session")
+_KNOWN: Final = select(attempts.c.id).where(_OURS)
+_PAIR: Final = (
+    select(*command_rows.COLUMNS, *attempt_rows.COLUMNS)
+    .join_from(attempts, commands, commands.c.id == attempts.c.command_id)
+    .where(_OURS)
+)
+_LOCK: Final = (
+    select(commands.c.id)
+    .join_from(attempts, commands, commands.c.id == attempts.c.command_id)
+    .where(_OURS)
+    .with_for_update(of=commands)
+)
+_SPLIT: Final = len(command_rows.COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +40,17 @@ class Pair:
     attempt: Attempt
 
 
+def knows_session(conn: Connection, session_id: str) -> bool:
+    """Whether an attempt of ours made this session."""
+    return conn.execute(_KNOWN, {"session": session_id}).first() is not None
+
+
 def find_pair(conn: Connection, session_id: str) -> Pair | None:
     """Our attempt behind a session, and its command; None when the session is not ours."""
-    attempt = find_by_session(conn, session_id)
-    if attempt is None:
+    row = conn.execute(_PAIR, {"session": session_id}).first()
+    if row is None:
         return None
-    command = find_command(conn, attempt.command_id)
-    return Pair(command, attempt) if command else None
+    return Pair(read_command(row[:_SPLIT]), read_attempt(row[_SPLIT:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +76,13 @@ def read_return(conn: Connection, session_id: str, command_id: str) -> Return:
 
 
 def lock_pair(conn: Connection, session_id: str) -> Pair:
-    """The pair, locked in the house's order: command, then attempt.
+    """The pair, its command locked until the transaction ends; read once nobody else holds it.
 
-    Raises SessionInvalid, CommandNotFound, and NothingChanged when it moved meanwhile.
+    Raises SessionInvalid.
     """
-    found = find_by_session(conn, session_id)
-    if found is None:
+    if locks_rows(conn):
+        conn.execute(_LOCK, {"session": session_id})
+    pair = find_pair(conn, session_id)
+    if pair is None:
         raise SessionInvalid("This is no session of ours.")
-    command = lock_command(conn, found.command_id)
-    if command is None:
-        raise CommandNotFound("There is no such command.")
-    attempt = find_by_session(conn, session_id)
-    if attempt is None:
-        raise NothingChanged("the attempt lost its session")
-    return Pair(command, attempt)
+    return pair

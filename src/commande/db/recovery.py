@@ -16,7 +16,7 @@ from commande.db.attempts import (
     insert_attempt,
     list_attempts,
 )
-from commande.db.commands import insert_command, lock_command, ref_is_taken
+from commande.db.commands import insert_command, lock_command
 from commande.db.journal import record
 from commande.db.modules import COMMANDS, find_module
 from commande.db.outbox import hold_message
@@ -41,10 +41,8 @@ def recover_order(
     made_at = report.created_at or now
     command_id = metadata["command_id"]
     if lock_command(conn, command_id) is None:
-        ref = metadata.get("ref", "")
-        if not ref or ref_is_taken(conn, ref):
-            ref = spare_ref
-        _insert_command(conn, order, quote, command_id, ref, locale, made_at, now)
+        refs = tuple(ref for ref in (metadata.get("ref"), spare_ref) if ref)
+        _insert_command(conn, order, quote, command_id, refs, locale, made_at, now)
         hold_message(conn, f"paid:{command_id}", "paid", command_id, now)
     known = [attempt.number for attempt in list_attempts(conn, command_id)]
     expires_at = report.expires_at or made_at + LIFETIME
@@ -82,7 +80,7 @@ def _insert_command(
     order: PaidOrder,
     quote: Quote,
     command_id: str,
-    ref: str,
+    refs: tuple[str, ...],
     locale: str,
     made_at: datetime,
     now: datetime,
@@ -92,7 +90,7 @@ def _insert_command(
         raise CommandsModuleMissing("The shop has no module of type “commands”.")
     command = Command(
         id=command_id,
-        ref=ref,
+        ref=refs[0],
         status=Status.UNPAID,
         module_id=module.id,
         currency=quote.currency,
@@ -112,7 +110,7 @@ def _insert_command(
         created_at=made_at,
         updated_at=now,
     )
-    insert_command(conn, command)
+    insert_command(conn, command, refs)
 
 
 def _appointment(order: PaidOrder, made_at: datetime) -> datetime:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from commande.core.payment import RefundReport
 from commande.core.refund import GIVEN_BACK, STATES, Origin
@@ -52,6 +52,25 @@ _COLUMNS: Final = (
     refunds.c.created_at,
 )
 _JOINED: Final = refunds.join(payments, payments.c.stripe_session_id == refunds.c.stripe_session_id)
+# Built once: asked every few seconds, and building one costs more than running it.
+_DUE: Final = (refunds.c.state == "creating") & (refunds.c.next_at <= bindparam("now"))
+_IS_DUE: Final = select(refunds.c.key).where(_DUE).limit(1)
+_DUE_FIRST: Final = (
+    select(refunds.c.key)
+    .where(_DUE)
+    .order_by(refunds.c.next_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_OF_PAYMENT: Final = refunds.c.stripe_session_id == bindparam("session")
+_PROMISED: Final = select(func.coalesce(func.sum(refunds.c.amount_minor), 0)).where(
+    _OF_PAYMENT, refunds.c.state.in_(sorted(GIVEN_BACK))
+)
+_PAID_BY: Final = select(payments.c.command_id, payments.c.amount_minor).where(
+    payments.c.stripe_session_id == bindparam("session")
+)
+_BY_ID: Final = select(refunds).where(refunds.c.stripe_refund_id == bindparam("refund"))
+_OWN: Final = select(refunds).where(refunds.c.key == bindparam("own"), _OF_PAYMENT)
 
 
 def _refund(row: Any) -> Refund:
@@ -142,9 +161,7 @@ def queue_refund(
 
 def claim_refunds(conn: Connection, now: datetime, limit: int = 20) -> list[Refund]:
     """Take refunds that Stripe was not asked for yet, or did not answer; for half a minute."""
-    due = (refunds.c.state == "creating") & (refunds.c.next_at <= now)
-    waiting = select(refunds.c.key).where(due).order_by(refunds.c.next_at).limit(limit)
-    keys = list(conn.execute(waiting.with_for_update(skip_locked=True)).scalars())
+    keys = list(conn.execute(_DUE_FIRST, {"now": now, "most": limit}).scalars())
     if not keys:
         return []
     match = refunds.c.key.in_(keys)
@@ -157,8 +174,7 @@ def claim_refunds(conn: Connection, now: datetime, limit: int = 20) -> list[Refu
 
 def refunds_due(conn: Connection, now: datetime) -> bool:
     """Whether a refund is due: a read, so that an idle worker writes nothing."""
-    due = (refunds.c.state == "creating") & (refunds.c.next_at <= now)
-    return conn.execute(select(refunds.c.key).where(due).limit(1)).first() is not None
+    return conn.execute(_IS_DUE, {"now": now}).first() is not None
 
 
 def delay_refund(conn: Connection, refund: Refund, error: str, now: datetime) -> None:
@@ -184,9 +200,7 @@ def write_refunds(
 
     Repeat-safe. First those that free money, so that the sum never passes the payment on the way.
     """
-    payment = conn.execute(
-        select(payments.c.command_id).where(payments.c.stripe_session_id == session_id)
-    ).first()
+    payment = conn.execute(_PAID_BY, {"session": session_id}).first()
     if payment is None:
         return
     lock_command(conn, payment.command_id)
@@ -203,11 +217,9 @@ def _write_refund(
     now: datetime,
 ) -> None:
     state = STATES.get(report.state, "pending")
-    by_id = refunds.c.stripe_refund_id == report.refund_id
-    known = conn.execute(select(refunds).where(by_id)).first()
+    known = conn.execute(_BY_ID, {"refund": report.refund_id}).first()
     if known is None and report.key is not None:
-        own = (refunds.c.key == report.key) & (refunds.c.stripe_session_id == session_id)
-        known = conn.execute(select(refunds).where(own)).first()
+        known = conn.execute(_OWN, {"own": report.key, "session": session_id}).first()
     values: dict[str, Any] = {
         "stripe_refund_id": report.refund_id,
         "state": state,
@@ -258,15 +270,10 @@ def _find(conn: Connection, key: str) -> Refund | None:
 
 
 def _promised(conn: Connection, session_id: str) -> int:
-    match = (refunds.c.stripe_session_id == session_id) & refunds.c.state.in_(sorted(GIVEN_BACK))
-    total: int = conn.execute(
-        select(func.coalesce(func.sum(refunds.c.amount_minor), 0)).where(match)
-    ).scalar_one()
-    return int(total)
+    return int(conn.execute(_PROMISED, {"session": session_id}).scalar_one())
 
 
 def _left(conn: Connection, session_id: str) -> int:
     """What of a payment is not promised yet."""
-    match = payments.c.stripe_session_id == session_id
-    paid: int = conn.execute(select(payments.c.amount_minor).where(match)).scalar_one()
+    paid: int = conn.execute(_PAID_BY, {"session": session_id}).one().amount_minor
     return paid - _promised(conn, session_id)

@@ -20,7 +20,7 @@ from commande.core.command import (
 from commande.core.document import Command
 from commande.core.payment import PaymentReport
 from commande.db.attempts import Attempt, change_attempt, close_attempt
-from commande.db.catalogue import read_products
+from commande.db.catalogue import find_products
 from commande.db.commands import change_command, find_command
 from commande.db.inbox import finish_event, wake_money_events
 from commande.db.journal import record
@@ -38,6 +38,9 @@ _OTHERS: Final = update(attempts).where(
     attempts.c.id != bindparam("paid"),
     attempts.c.state.in_([AttemptState.CREATING, AttemptState.OPEN]),
 )
+_SAME_SESSION: Final = payments.c.stripe_session_id == bindparam("session")
+_PAYMENT: Final = select(payments).where(_SAME_SESSION)
+_CHANGE_PAYMENT: Final = update(payments).where(_SAME_SESSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,9 @@ def _judge(conn: Connection, pair: Pair, report: PaymentReport, policy: Policy) 
     command, attempt = pair.command, pair.attempt
     facts = CommandFacts(command.status, command.paid_session_id)
     decision = decide(facts, attempt.facts(report.session_id), report, policy)
-    if decision.action is Action.APPLY and attempt.state is AttemptState.COMPLETE:
-        match = payments.c.stripe_session_id == report.session_id
-        if conn.execute(select(payments.c.outcome).where(match)).first() is not None:
-            return Decision(Action.MISMATCH, attempt=attempt.state, attention="payment_mismatch")
+    settled_before = decision.action is Action.APPLY and attempt.state is AttemptState.COMPLETE
+    if settled_before and conn.execute(_PAYMENT, {"session": report.session_id}).first():
+        return Decision(Action.MISMATCH, attempt=attempt.state, attention="payment_mismatch")
     return decision
 
 
@@ -296,8 +298,7 @@ def _update_payment(conn: Connection, case: _Case) -> bool:
     False when the row holds a later reading than this one.
     """
     report = case.report
-    match = payments.c.stripe_session_id == report.session_id
-    row = conn.execute(select(payments).where(match)).one()
+    row = conn.execute(_PAYMENT, {"session": report.session_id}).one()
     # A row read "later than now" was read by a process whose clock was ahead: it must not outrank
     # every honest reading until its hour comes.
     if case.as_of < row.as_of <= case.now:
@@ -312,7 +313,7 @@ def _update_payment(conn: Connection, case: _Case) -> bool:
     changed = {key: value for key, value in known.items() if getattr(row, key) != value}
     if changed:
         values = changed | {"as_of": case.as_of}
-        change_one(conn, update(payments).where(match).values(values))
+        change_one(conn, _CHANGE_PAYMENT, values | {"session": report.session_id})
     if report.disputed:
         _note_dispute(conn, case)
     return True
@@ -351,7 +352,7 @@ def _note_refund(conn: Connection, case: _Case) -> None:
 def _note_moved_prices(conn: Connection, case: _Case) -> None:
     """Say in the history which catalogue prices are no longer those that were charged."""
     lines = case.attempt.quote.lines
-    known = {p.id: p for p in read_products(conn, ids=(line.product_id for line in lines))}
+    known = find_products(conn, (line.product_id for line in lines))
     for line in lines:
         product = known.get(line.product_id)
         price = product.price_of(line.type) if product else None

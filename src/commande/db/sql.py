@@ -29,6 +29,11 @@ def _insert_once(dialect: str, table: Table) -> Insert:
     return insert(table).on_conflict_do_nothing()
 
 
+def locks_rows(conn: Connection) -> bool:
+    """Whether rows must be locked before they are read: SQLite's writer is alone."""
+    return conn.dialect.name != "sqlite"
+
+
 def change_one(conn: Connection, statement: Update, values: dict[str, Any] | None = None) -> None:
     """Run an UPDATE that must change exactly one row. Raises NothingChanged.
 

@@ -1,13 +1,21 @@
 """Transactions of the upkeep: what is overdue, what must be asked about, what may be forgotten."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
 
 from commande.core.command import LIVE, SETTLED, AttemptState, Status
-from commande.db.attempts import Attempt, close_attempt, find_attempt, list_attempts, read_attempt
+from commande.db.attempts import (
+    COLUMNS,
+    Attempt,
+    close_attempt,
+    list_attempts,
+    lock_attempt,
+    read_attempt,
+)
 from commande.db.commands import change_command, erase_command, lock_command
 from commande.db.journal import record
 from commande.db.sql import insert_once
@@ -24,16 +32,69 @@ KEYS_KEPT: Final = timedelta(hours=48)
 # Events can be listed at Stripe for 30 days; what is done needs no longer memory than that.
 EVENTS_KEPT: Final = timedelta(days=31)
 
+# Built once, with bound parameters: building one costs several times as much as running it.
+_IS_OVERDUE: Final = and_(
+    commands.c.status == Status.UNPAID, commands.c.created_at <= bindparam("cutoff")
+)
+_ALL_OVERDUE: Final = (
+    select(commands.c.id)
+    .where(or_(_IS_OVERDUE, commands.c.status == Status.EXPIRING))
+    .order_by(commands.c.created_at)
+)
+_OVERDUE: Final = _ALL_OVERDUE.limit(bindparam("most"))
+# A delayed payment keeps its check; a second one also when the first has settled the command.
+_IN_DOUBT: Final = or_(
+    attempts.c.state.in_(sorted(LIVE)),
+    and_(
+        attempts.c.state == AttemptState.COMPLETE,
+        or_(commands.c.status == Status.PROCESSING, attempts.c.check_at.is_not(None)),
+    ),
+)
+_UNSETTLED: Final = (
+    select(*COLUMNS, commands.c.status)
+    .join_from(attempts, commands, commands.c.id == attempts.c.command_id)
+    .where(_IN_DOUBT)
+    .order_by(attempts.c.created_at)
+)
+_CHECK_DUE: Final = _UNSETTLED.where(attempts.c.check_at <= bindparam("due")).limit(
+    bindparam("most")
+)
+_CHECKED: Final = (
+    update(attempts)
+    .where(attempts.c.id == bindparam("attempt"), attempts.c.check_at.is_not(None))
+    .values(checks=attempts.c.checks + 1)
+)
+_STUCK: Final = (
+    select(attempts.c.command_id)
+    .join_from(attempts, commands, commands.c.id == attempts.c.command_id)
+    .where(
+        attempts.c.state == AttemptState.CREATING,
+        attempts.c.opening_until <= bindparam("now"),
+        commands.c.status == Status.UNPAID,
+    )
+    .order_by(attempts.c.created_at)
+    .limit(100)
+)
+_CURSOR: Final = select(cursors.c.at).where(cursors.c.name == bindparam("cursor"))
+_MOVE: Final = update(cursors).where(
+    cursors.c.name == bindparam("cursor"), cursors.c.at < bindparam("until")
+)
+_OLD: Final = (
+    delete(idempotency_keys).where(idempotency_keys.c.created_at < bindparam("until")),
+    delete(events).where(
+        events.c.state.in_(["done", "ignored", "foreign"]),
+        events.c.received_at < bindparam("until"),
+    ),
+    delete(workers).where(workers.c.beat_at < bindparam("until")),
+)
+
 
 def fence_overdue(conn: Connection, cutoff: datetime, now: datetime, limit: int) -> list[str]:
     """Put up clean-up's fence before unpaid commands made at or before the cutoff.
 
     Gives those commands and the ones that an earlier clean-up left behind its fence. Repeat-safe.
     """
-    overdue = and_(commands.c.status == Status.UNPAID, commands.c.created_at <= cutoff)
-    unfinished = commands.c.status == Status.EXPIRING
-    query = select(commands.c.id).where(or_(overdue, unfinished)).order_by(commands.c.created_at)
-    ids = list(conn.execute(query.limit(limit)).scalars())
+    ids = list(conn.execute(_OVERDUE, {"cutoff": cutoff, "most": limit}).scalars())
     for command_id in sorted(ids):
         _fence(conn, command_id, now)
     return ids
@@ -41,9 +102,7 @@ def fence_overdue(conn: Connection, cutoff: datetime, now: datetime, limit: int)
 
 def list_overdue(conn: Connection, cutoff: datetime) -> list[str]:
     """The ids that a clean-up with this cutoff would deal with, oldest first."""
-    overdue = and_(commands.c.status == Status.UNPAID, commands.c.created_at <= cutoff)
-    query = select(commands.c.id).where(or_(overdue, commands.c.status == Status.EXPIRING))
-    return list(conn.execute(query.order_by(commands.c.created_at)).scalars())
+    return list(conn.execute(_ALL_OVERDUE, {"cutoff": cutoff}).scalars())
 
 
 def _fence(conn: Connection, command_id: str, now: datetime) -> None:
@@ -109,11 +168,7 @@ def clear_attention(conn: Connection, command_id: str, now: datetime) -> bool:
 
 def give_up_session(conn: Connection, attempt_id: str, now: datetime) -> None:
     """Close an attempt whose session Stripe no longer knows and whose time is over."""
-    found = find_attempt(conn, attempt_id)
-    if found is None:
-        return
-    lock_command(conn, found.command_id)
-    attempt = find_attempt(conn, attempt_id)
+    attempt = lock_attempt(conn, attempt_id)
     if attempt is not None and attempt.live:
         close_attempt(conn, attempt, AttemptState.EXPIRED, now, check_at=None)
         record(conn, attempt.command_id, now, "session_forgotten", "stripe", once=attempt_id)
@@ -128,28 +183,19 @@ class Unsettled:
     """Of its command."""
 
 
-def list_unsettled(
-    conn: Connection, *, due: datetime | None = None, limit: int | None = None
-) -> list[Unsettled]:
-    """Attempts that could have been paid; with ``due`` only those whose check has come.
+def list_unsettled(conn: Connection) -> list[Unsettled]:
+    """Attempts that could have been paid, oldest first."""
+    return [_unsettled(row) for row in conn.execute(_UNSETTLED)]
 
-    Oldest first.
-    """
-    # A delayed payment keeps its check; a second one also when the first has settled the command.
-    waiting = and_(
-        attempts.c.state == AttemptState.COMPLETE,
-        or_(commands.c.status == Status.PROCESSING, attempts.c.check_at.is_not(None)),
-    )
-    query = (
-        select(*attempts.c, commands.c.status.label("command_status"))
-        .join(commands, commands.c.id == attempts.c.command_id)
-        .where(or_(attempts.c.state.in_(sorted(LIVE)), waiting))
-        .order_by(attempts.c.created_at)
-        .limit(limit)
-    )
-    if due is not None:
-        query = query.where(attempts.c.check_at <= due)
-    return [Unsettled(read_attempt(row), Status(row.command_status)) for row in conn.execute(query)]
+
+def list_due_checks(conn: Connection, now: datetime, limit: int) -> list[Unsettled]:
+    """Attempts that could have been paid and whose check has come, oldest first."""
+    return [_unsettled(row) for row in conn.execute(_CHECK_DUE, {"due": now, "most": limit})]
+
+
+def _unsettled(row: Sequence[Any]) -> Unsettled:
+    *attempt, status = row
+    return Unsettled(read_attempt(attempt), Status(status))
 
 
 def schedule_check(conn: Connection, attempt: Attempt, now: datetime) -> None:
@@ -157,25 +203,12 @@ def schedule_check(conn: Connection, attempt: Attempt, now: datetime) -> None:
     later = [attempt.created_at + after for after in CHECKS if attempt.created_at + after > now]
     still_open = attempt.expires_at + DAILY > now or attempt.state is AttemptState.COMPLETE
     check_at = later[0] if later else (now + DAILY if still_open else None)
-    match = (attempts.c.id == attempt.id) & attempts.c.check_at.is_not(None)
-    values = {"check_at": check_at, "checks": attempts.c.checks + 1}
-    conn.execute(update(attempts).where(match).values(values))
+    conn.execute(_CHECKED, {"attempt": attempt.id, "check_at": check_at})
 
 
 def list_stuck_openings(conn: Connection, now: datetime) -> list[str]:
     """Commands whose attempt is being created by nobody: the opener died or gave up."""
-    query = (
-        select(attempts.c.command_id)
-        .join(commands, commands.c.id == attempts.c.command_id)
-        .where(
-            attempts.c.state == AttemptState.CREATING,
-            attempts.c.opening_until <= now,
-            commands.c.status == Status.UNPAID,
-        )
-        .order_by(attempts.c.created_at)
-        .limit(100)
-    )
-    return list(conn.execute(query).scalars())
+    return list(conn.execute(_STUCK, {"now": now}).scalars())
 
 
 def oldest_attempt_at(conn: Connection) -> datetime | None:
@@ -186,25 +219,22 @@ def oldest_attempt_at(conn: Connection) -> datetime | None:
 
 def read_cursor(conn: Connection, name: str) -> datetime | None:
     """How far a recurring job has come."""
-    return conn.execute(select(cursors.c.at).where(cursors.c.name == name)).scalar_one_or_none()
+    return conn.execute(_CURSOR, {"cursor": name}).scalar_one_or_none()
 
 
 def move_cursor(conn: Connection, name: str, at: datetime) -> None:
     """Note how far a recurring job has come; never backwards."""
     if not insert_once(conn, cursors, {"name": name, "at": at, "detail": {}}):
-        match = (cursors.c.name == name) & (cursors.c.at < at)
-        conn.execute(update(cursors).where(match).values(at=at))
+        conn.execute(_MOVE, {"cursor": name, "until": at, "at": at})
 
 
 def prune(conn: Connection, now: datetime) -> int:
     """Forget old idempotency keys, handled events and dead workers; how many rows went."""
-    handled = events.c.state.in_(["done", "ignored", "foreign"])
-    old = (
-        delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEYS_KEPT),
-        delete(events).where(handled, events.c.received_at < now - EVENTS_KEPT),
-        delete(workers).where(workers.c.beat_at < now - DAILY),
+    ages = (KEYS_KEPT, EVENTS_KEPT, DAILY)
+    return sum(
+        conn.execute(statement, {"until": now - age}).rowcount
+        for statement, age in zip(_OLD, ages, strict=True)
     )
-    return sum(conn.execute(statement).rowcount for statement in old)
 
 
 def beat(conn: Connection, name: str, now: datetime) -> None:

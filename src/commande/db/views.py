@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from commande.core.document import Command
 from commande.core.product import Product
 from commande.db.attempts import Attempt, list_attempts
-from commande.db.catalogue import read_products
+from commande.db.catalogue import find_products, read_products
 from commande.db.commands import (
     Listed,
     Payment,
@@ -35,7 +35,10 @@ class Front:
 
 def read_front(conn: Connection, ids: Iterable[str] | None = None) -> Front:
     """The module and the products on sale; with ``ids`` exactly those, on sale or not."""
-    products = read_products(conn, active_only=ids is None, ids=ids)
+    if ids is None:
+        products = read_products(conn, active_only=True)
+    else:
+        products = list(find_products(conn, ids).values())
     return Front(find_module(conn, COMMANDS), products)
 
 

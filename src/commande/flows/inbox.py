@@ -16,11 +16,11 @@ from commande.db.inbox import (
     ignore_unless_ours,
     store_event,
 )
-from commande.db.pairs import find_pair
+from commande.db.pairs import knows_session
 from commande.errors import CommandeError, EventForeign
 from commande.flows.recovery import find_owner
 from commande.flows.refunds import read_refunds
-from commande.flows.settlement import settle, write_report
+from commande.flows.settlement import ask_stripe, settle, write_report
 from commande.shop import Shop
 
 log = structlog.get_logger()
@@ -140,7 +140,7 @@ async def handle_event(shop: Shop, event: StoredEvent, source: str) -> None:
 
 async def _handle_session(shop: Shop, event: StoredEvent, session_id: str, source: str) -> None:
     report = shop.stripe.report_of(event.payload)
-    known = await shop.db.read(find_pair, session_id) is not None
+    known = await shop.db.read(knows_session, session_id)
     # The server may have died, or a failover forgotten, between Stripe's session and our row.
     if not known and not await find_owner(shop, session_id, report):
         await shop.db.transaction(finish_event, event.id, "ignored", shop.clock.now())
@@ -148,7 +148,7 @@ async def _handle_session(shop: Shop, event: StoredEvent, session_id: str, sourc
     if await _carries_report(shop, event, report):
         await write_report(shop, report, source, event.occurred_at, event.id)
     else:
-        await settle(shop, session_id, source, event.id)
+        await ask_stripe(shop, session_id, source, event.id)
 
 
 async def _carries_report(shop: Shop, event: StoredEvent, report: PaymentReport) -> bool:

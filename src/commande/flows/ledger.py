@@ -7,7 +7,7 @@ from commande.core.payment import ChargeReport
 from commande.db.discrepancies import (
     Booked,
     Discrepancy,
-    booked_payment,
+    booked_payments,
     heal_discrepancy,
     open_discrepancy,
     session_of_attempt,
@@ -20,6 +20,8 @@ from commande.shop import Shop
 
 # A charge this young is still on its way to us by webhook or return page.
 SETTLING: Final = timedelta(minutes=2)
+# Charges whose rows are read at once.
+TOGETHER: Final = 100
 
 
 async def compare_charges(
@@ -31,15 +33,25 @@ async def compare_charges(
     disputes are taken over. The rest stays open as a discrepancy. Raises StripeUnavailable,
     StripeRefused when the charges cannot be listed.
     """
-    compared = differing = 0
-    for charge in await shop.stripe.list_charges(since, until):
-        if charge.paid and charge.payment_intent_id and shop.seal.made(charge.metadata):
-            compared += 1
-            booked = await shop.db.read(booked_payment, charge.payment_intent_id)
-            if not _agree(charge, booked):
+    ours = [
+        charge
+        for charge in await shop.stripe.list_charges(since, until)
+        if charge.paid and charge.payment_intent_id and shop.seal.made(charge.metadata)
+    ]
+    differing = 0
+    for first in range(0, len(ours), TOGETHER):
+        charges = ours[first : first + TOGETHER]
+        booked = await _read_booked(shop, charges)
+        for charge in charges:
+            known = booked.get(charge.payment_intent_id or "")
+            if not _agree(charge, known):
                 differing += 1
-                await _heal(shop, charge, booked, source)
-    return compared, differing
+                await _heal(shop, charge, known, source)
+    return len(ours), differing
+
+
+async def _read_booked(shop: Shop, charges: list[ChargeReport]) -> dict[str, Booked]:
+    return await shop.db.read(booked_payments, [c.payment_intent_id or "" for c in charges])
 
 
 def _agree(charge: ChargeReport, booked: Booked | None) -> bool:
@@ -72,8 +84,8 @@ async def _heal(shop: Shop, charge: ChargeReport, booked: Booked | None, source:
         await _ask_again(shop, charge, booked, source)
     except CommandeError:
         return
-    intent = charge.payment_intent_id or ""
-    if _agree(charge, await shop.db.read(booked_payment, intent)):
+    now_booked = (await _read_booked(shop, [charge])).get(charge.payment_intent_id or "")
+    if _agree(charge, now_booked):
         remedy = "settled" if booked is None else "taken_over"
         await shop.db.transaction(heal_discrepancy, found.fact, remedy, shop.clock.now())
 

@@ -115,7 +115,7 @@ async def read_charges(
 async def check_due(shop: Shop) -> ReconcileReport:
     """The worker's share: ask about those attempts whose check has come."""
     report = ReconcileReport()
-    due = await shop.db.read(upkeep.list_unsettled, due=shop.clock.now(), limit=100)
+    due = await shop.db.read(upkeep.list_due_checks, shop.clock.now(), 100)
     await _ask_about(shop, due, report, "reconcile", unwatched)
     return report
 

@@ -7,7 +7,7 @@ from commande.core.command import SETTLED, Action, AttemptState, Status
 from commande.core.document import Command
 from commande.core.payment import PaymentReport
 from commande.db.journal import record
-from commande.db.pairs import Pair, Return, find_pair, read_return
+from commande.db.pairs import Pair, Return, knows_session, read_return
 from commande.db.settlement import Settled, apply_report
 from commande.db.sql import NothingChanged
 from commande.errors import (
@@ -32,9 +32,15 @@ async def settle(shop: Shop, session_id: str, source: str, event_id: str | None 
     Raises SessionInvalid when the session is not ours (without a call to Stripe) or Stripe no
     longer knows it, StripeUnavailable when Stripe cannot be asked.
     """
-    pair = await shop.db.read(find_pair, session_id)
-    if pair is None:
+    if not await shop.db.read(knows_session, session_id):
         raise SessionInvalid("This is no session of ours.")
+    return await ask_stripe(shop, session_id, source, event_id)
+
+
+async def ask_stripe(
+    shop: Shop, session_id: str, source: str, event_id: str | None = None
+) -> Settled:
+    """``settle`` for a caller that has just found the session among ours."""
     asked_at = shop.clock.now()
     try:
         report = await shop.stripe.read_session(session_id)
@@ -85,7 +91,7 @@ async def confirm_payment(shop: Shop, session_id: str, command_id: str) -> tuple
         return pair.command, _is_old(shop, pair.command)
     if pair.attempt.state in (AttemptState.EXPIRED, AttemptState.CLOSED):
         raise PaymentNotCompleted("This payment page ended without a payment.")
-    settled = await settle(shop, session_id, "browser")
+    settled = await ask_stripe(shop, session_id, "browser")
     if settled.action is Action.MISMATCH:
         raise SessionMismatch("Stripe's session is not the one that was frozen for this command.")
     command = settled.command

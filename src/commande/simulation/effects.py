@@ -68,9 +68,8 @@ class SimulatedDatabase:
         await stage.step(fn.__name__, stage.latency("db"))
         if stage.strikes("db_busy"):
             raise DatabaseBusy("The database cannot be read now.")
-        # Not the rows' own ``read``: its PRAGMA makes SQLite prepare every statement anew.
         before = stage.driver.total_changes
-        value = await self._rows.transaction(fn, *args, **kwargs)
+        value = self._rows.look_up(fn, *args, **kwargs)
         if stage.driver.total_changes != before:
             self._watch.cry("I0", f"{fn.__name__} writes inside a read")
         return value

@@ -9,7 +9,6 @@ from pydantic import SecretStr
 
 from commande.core.product import Price, Product
 from commande.db.catalogue import upsert_products
-from commande.db.group import driver_of
 from commande.db.inline import InlineDatabase
 from commande.db.modules import COMMANDS, add_module
 from commande.db.schema import create_all
@@ -52,7 +51,7 @@ class Ground:
 
     def __init__(self) -> None:
         self.rows = InlineDatabase(engine=sqlite_engine(None))
-        self.driver = driver_of(self.rows._runner._connection)
+        self.driver = self.rows.driver
         self._make()
         self.image = self.rows.image()
         self.settings = {
