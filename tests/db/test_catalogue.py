@@ -11,6 +11,7 @@ from commande.core.cart import CartLine
 from commande.core.product import Price, Product
 from commande.db import Database
 from commande.db.catalogue import (
+    find_products,
     forget_tax_rates,
     known_tax_rates,
     price_cart,
@@ -38,8 +39,8 @@ async def problems(db: Database, *lines: CartLine) -> list[tuple[str, str]]:
 
 async def test_a_catalogue_comes_back_as_it_was_given(shop_db: Database) -> None:
     assert await shop_db.read(read_products) == [BREAD, CAKE]
-    assert await shop_db.read(read_products, ids=[CAKE.id, UNKNOWN]) == [CAKE]
-    assert await shop_db.read(read_products, ids=[]) == []
+    assert await shop_db.read(find_products, [CAKE.id, UNKNOWN]) == {CAKE.id: CAKE}
+    assert await shop_db.read(find_products, []) == {}
 
 
 async def test_a_cart_is_priced_from_the_database(shop_db: Database) -> None:

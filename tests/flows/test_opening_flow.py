@@ -7,6 +7,7 @@ import pytest
 
 from commande.core.command import AttemptState, Status
 from commande.db import opening
+from commande.db.attempts import find_attempt
 from commande.db.tables import attempts, commands, tax_rates
 from commande.errors import IdempotencyConflict, InputInvalid, QuoteMismatch
 from commande.flows.checkout import OpeningDelayed, make_claim, make_ticket, open_checkout
@@ -142,7 +143,7 @@ async def test_c02_an_opener_that_died_is_taken_over_after_its_lease(stage: Stag
 
 async def test_c07_a_session_whose_row_was_lost_is_found_under_the_same_key(stage: Stage) -> None:
     opened = await stage.open()
-    found = await stage.shop.db.read(opening.find_attempt, (await stage.rows(attempts))[0].id)
+    found = await stage.shop.db.read(find_attempt, (await stage.rows(attempts))[0].id)
     assert found is not None
     report = await stage.shop.stripe.create_session(
         _as_sent(found.parameters, await stage.rows(tax_rates)), found.idempotency_key

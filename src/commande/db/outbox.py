@@ -40,9 +40,7 @@ _DUE_FIRST: Final = (
     .with_for_update(skip_locked=True)
 )
 _TAKE: Final = (
-    update(messages)
-    .where(messages.c.key == bindparam("taken"))
-    .values(tries=messages.c.tries + 1)
+    update(messages).where(messages.c.key == bindparam("taken")).values(tries=messages.c.tries + 1)
 )
 _CHANGE: Final = update(messages).where(messages.c.key == bindparam("message"), _PENDING)
 

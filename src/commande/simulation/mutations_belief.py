@@ -92,6 +92,7 @@ def forget_the_refund(bench: Bench) -> None:
 @mutant("a session whose metadata names a command is ours, without our seal", layers=2)
 def adopt_without_seal(bench: Bench) -> None:
     bench.method(Seal, "made", lambda _: lambda _self, _metadata: True)
+    bench.function(f"{DB}.pairs", "knows_session", lambda _: lambda *_a: True)
     bench.function(f"{DB}.pairs", "lock_pair", by_metadata)
     bench.function(f"{DB}.pairs", "find_pair", by_metadata)
 
