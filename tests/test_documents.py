@@ -61,10 +61,10 @@ def test_every_metric_is_documented() -> None:
 
 
 def test_every_verb_and_option_is_documented() -> None:
-    from commande.cli.main import app  # here, so that the other tests of this file run without it
+    from commande.cli.main import assemble  # here: the other tests of this file run without it
 
     manual = text_of("docs/operating.md")
-    verbs = facts.verbs(app)
+    verbs = facts.verbs(assemble())
     assert {"demo", "serve", "init", "products import"} <= verbs.keys()
     assert facts.missing_words({f"commande {verb}" for verb in verbs}, manual) == []
     assert facts.missing_words({o for options in verbs.values() for o in options}, manual) == []

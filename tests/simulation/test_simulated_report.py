@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from commande.cli.main import app
+from commande.cli.main import assemble
 from commande.simulation.campaign import Totals
 from commande.simulation.ground import Ground
 from commande.simulation.mutants import Catch
@@ -51,7 +51,7 @@ def test_the_report_lists_seeded_bugs() -> None:
 def test_the_verb_writes_a_report_and_ends_well(tmp_path: Path, ground: Ground) -> None:
     report = tmp_path / "simulation.html"
     ran = CliRunner().invoke(
-        app, ["simulate", "--checkouts", "20", "--seed", "9", "--report", str(report)]
+        assemble(), ["simulate", "--checkouts", "20", "--seed", "9", "--report", str(report)]
     )
     assert ran.exit_code == 0, ran.output
     assert "No invariant broke." in ran.output
@@ -60,7 +60,7 @@ def test_the_verb_writes_a_report_and_ends_well(tmp_path: Path, ground: Ground) 
 
 def test_the_verb_tells_the_story_of_one_world(ground: Ground) -> None:
     without = ",".join(f"customer-{number}" for number in range(2, 80))
-    ran = CliRunner().invoke(app, ["simulate", "--world", "9", "--without", without])
+    ran = CliRunner().invoke(assemble(), ["simulate", "--world", "9", "--without", without])
     assert ran.exit_code == 0, ran.output
     assert "open_command" in ran.output
     assert re.search(r"Seed 9: \d+ checkouts, [\d,]+ steps, trace [0-9a-f]{24}\.", ran.output)

@@ -7,16 +7,8 @@ from typing import Annotated
 
 import typer
 
-from commande.cli.terminal import (
-    JsonOption,
-    fail,
-    out,
-    print_json,
-    progress,
-    read_settings,
-    table,
-    with_shop,
-)
+from commande.cli.premises import read_settings, with_shop
+from commande.cli.terminal import JsonOption, fail, out, print_json, progress, table
 from commande.core.money import to_major, to_minor, to_number
 from commande.core.product import Product, read_catalogue
 from commande.core.tax import canonical

@@ -5,17 +5,8 @@ from typing import Annotated
 
 import typer
 
-from commande.cli.terminal import (
-    Exit,
-    JsonOption,
-    fail,
-    moment,
-    out,
-    print_json,
-    read_settings,
-    table,
-    with_shop,
-)
+from commande.cli.premises import read_settings, with_shop
+from commande.cli.terminal import Exit, JsonOption, fail, moment, out, print_json, table
 from commande.core.command import Status
 from commande.core.document import Command, command_document
 from commande.core.money import to_major, to_minor

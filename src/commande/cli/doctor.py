@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from commande.cli.terminal import Exit, JsonOption, out, print_json, read_settings, with_shop
+from commande.cli.premises import read_settings, with_shop
+from commande.cli.terminal import Exit, JsonOption, out, print_json
 from commande.db.catalogue import read_products
 from commande.db.commands import count_commands
 from commande.db.inbox import count_events, last_webhook_at

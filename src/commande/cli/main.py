@@ -1,35 +1,33 @@
 """The ``commande`` command: its verbs, and how errors end."""
 
 import sys
-from typing import Annotated
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Annotated, Final
 
 import typer
 
-from commande.cli import (
-    catalogue,
-    commands,
-    demo,
-    doctor,
-    modules,
-    sandbox,
-    serve,
-    setup,
-    simulate,
-    upkeep,
-    verify,
-)
 from commande.cli.terminal import Exit, fail, out
 from commande.errors import CommandeError
 from commande.version import __version__
 
-app = typer.Typer(
-    name="commande",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="The checkout backend: unpaid commands, Stripe Checkout, paid once with a snapshot.",
-)
+VERBS: Final = {
+    "init": "setup.init",
+    "migrate": "setup.migrate",
+    "serve": "serve.serve",
+    "worker": "serve.work",
+    "demo": "demo.demo",
+    "sandbox": "sandbox.sandbox",
+    "module": "modules.app",
+    "products": "catalogue.app",
+    "commands": "commands.app",
+    "cleanup": "upkeep.cleanup",
+    "reconcile": "upkeep.reconcile",
+    "doctor": "doctor.doctor",
+    "verify": "verify.verify",
+    "simulate": "simulate.simulate",
+}
+"""Each verb and where it is written; a verb's file is imported when it is asked for."""
 
 
 def _version(wanted: bool) -> None:
@@ -38,7 +36,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -47,26 +44,39 @@ def _root(
     """The checkout backend."""
 
 
-app.command("init")(setup.init)
-app.command("migrate")(setup.migrate)
-app.command("serve")(serve.serve)
-app.command("worker")(serve.work)
-app.command("demo")(demo.demo)
-app.command("sandbox")(sandbox.sandbox)
-app.add_typer(modules.app, name="module")
-app.add_typer(catalogue.app, name="products")
-app.add_typer(commands.app, name="commands")
-app.command("cleanup")(upkeep.cleanup)
-app.command("reconcile")(upkeep.reconcile)
-app.command("doctor")(doctor.doctor)
-app.command("verify")(verify.verify)
-app.command("simulate")(simulate.simulate)
+def assemble(verbs: Iterable[str] = VERBS) -> typer.Typer:
+    """The command with these verbs."""
+    app = typer.Typer(
+        name="commande",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        help="The checkout backend: unpaid commands, Stripe Checkout, paid once with a snapshot.",
+    )
+    app.callback()(_root)
+    for verb in verbs:
+        file, _, name = VERBS[verb].partition(".")
+        found = getattr(import_module(f"commande.cli.{file}"), name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=verb)
+        else:
+            app.command(verb)(found)
+    return app
+
+
+def _wanted(arguments: list[str]) -> Iterable[str]:
+    """The verb that is asked for; all of them where a list of them may be shown."""
+    first = arguments[0] if arguments else ""
+    if first == "--version":
+        return ()
+    return (first,) if first in VERBS else VERBS
 
 
 def main() -> None:
     """Run a verb; what the shop's rules refuse ends in one line, never in a traceback."""
     try:
-        app()
+        assemble(_wanted(sys.argv[1:]))()
     except CommandeError as error:
         sys.exit(fail(error.detail).exit_code)
     except BrokenPipeError:

@@ -5,7 +5,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from commande.cli.terminal import JsonOption, fail, out, print_json, read_settings, table, with_shop
+from commande.cli.premises import read_settings, with_shop
+from commande.cli.terminal import JsonOption, fail, out, print_json, table
 from commande.core.document import instant
 from commande.db.modules import Module, add_module, list_modules, set_module
 from commande.shop import Shop

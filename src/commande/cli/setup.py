@@ -5,7 +5,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from commande.cli.terminal import fail, out, read_settings, with_shop
+from commande.cli.premises import read_settings, with_shop
+from commande.cli.terminal import fail, out
 from commande.db.modules import COMMANDS, add_module
 from commande.db.schema import migrate as migrate_database
 from commande.shop import Shop

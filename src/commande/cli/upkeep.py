@@ -5,17 +5,8 @@ from typing import Annotated
 
 import typer
 
-from commande.cli.terminal import (
-    Exit,
-    JsonOption,
-    fail,
-    out,
-    print_json,
-    progress,
-    read_settings,
-    table,
-    with_shop,
-)
+from commande.cli.premises import read_settings, with_shop
+from commande.cli.terminal import Exit, JsonOption, fail, out, print_json, progress, table
 from commande.core.document import instant
 from commande.core.money import to_major
 from commande.db.upkeep import list_overdue
