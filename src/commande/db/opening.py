@@ -32,7 +32,7 @@ from commande.db.commands import insert_command, lock_command
 from commande.db.journal import record
 from commande.db.modules import COMMANDS, find_module
 from commande.db.sql import insert_once
-from commande.db.tables import idempotency_keys
+from commande.db.tables import attempts, idempotency_keys
 from commande.errors import (
     AlreadyPaid,
     CommandExpired,
@@ -52,6 +52,12 @@ FIRST_CHECK: Final = timedelta(minutes=5)
 _SAME_KEY: Final = idempotency_keys.c.key == bindparam("claim")
 _CLAIM: Final = select(idempotency_keys).where(_SAME_KEY).with_for_update()
 _RENEW: Final = update(idempotency_keys).where(_SAME_KEY)
+_NEWEST: Final = (
+    select(attempts.c.state, attempts.c.opening_until)
+    .where(attempts.c.command_id == bindparam("command"))
+    .order_by(attempts.c.number.desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +153,11 @@ def _take_claim(conn: Connection, claim: Claim, ticket: Ticket) -> Opening | Non
     # Locked: clean-up's fence may be going up before the command that gets another attempt here.
     command = lock_command(conn, held.command_id)
     if command is not None and (claim.from_caller or _is_double_click(command, ticket.now)):
-        attempts = list_attempts(conn, command.id)
-        if attempts[0].live or attempts[0].url or command.status is not Status.UNPAID:
-            return _opening(conn, command, attempts[0], ticket)
+        last = list_attempts(conn, command.id)[0]
+        if last.live or last.url or command.status is not Status.UNPAID:
+            return _opening(conn, command, last, ticket)
         # Its only attempts died before anybody could pay: this claim may try again.
-        return _add_attempt(conn, command, attempts[0].quote, ticket, attempts[0].number + 1)
+        return _add_attempt(conn, command, last.quote, ticket, last.number + 1)
     values = {"command_id": ticket.command_id, "created_at": ticket.now}
     conn.execute(_RENEW, values | {"claim": claim.key})
     return None
@@ -225,6 +231,14 @@ def _opening(conn: Connection, command: Command, attempt: Attempt, ticket: Ticke
             attempt = replace(attempt, **lease)
             mine = True
     return Opening(command, attempt, rates, mine)
+
+
+def is_held(conn: Connection, command_id: str, now: datetime) -> bool:
+    """Whether somebody is still opening the command's newest attempt: whoever waits only reads."""
+    newest = conn.execute(_NEWEST, {"command": command_id}).first()
+    if newest is None or newest.state != AttemptState.CREATING:
+        return False
+    return newest.opening_until is not None and newest.opening_until > now
 
 
 def claim_opening(conn: Connection, command_id: str, ticket: Ticket) -> Opening:

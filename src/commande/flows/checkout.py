@@ -141,6 +141,8 @@ async def reach_open(shop: Shop, found: Opening) -> Opening:
         else:
             await shop.clock.sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT)
+            if await shop.db.read(opening.is_held, found.command.id, shop.clock.now()):
+                continue
             found = await shop.db.transaction(
                 opening.claim_opening, found.command.id, make_ticket(shop)
             )

@@ -203,7 +203,7 @@ _QUIET: Final = frozenset(
     {
         "look", "rest", "courier", "parcel", "patience", "inbox", "outbox", "openings", "checks",
         "refunds", "events", "clean-up", "prune", "events_due", "messages_due", "refunds_due",
-        "list_stuck_openings", "list_unsettled", "list_overdue",
+        "list_stuck_openings", "list_due_checks", "list_overdue", "is_held",
     }
 )  # fmt: skip
 
