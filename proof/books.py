@@ -31,7 +31,7 @@ async def audit(db: Database, stripe_url: str, ledger: Ledger) -> list[str]:
     """
     wrong = await find_losses(db, ledger.facts())
     wrong += await find_breaches(db, stripe_url)
-    wrong += await db.read(_half_made)
+    wrong += await db.read(find_half_made)
     return wrong + ledger.wrong
 
 
@@ -72,8 +72,8 @@ def _compare(conn: Connection, facts: Facts) -> list[str]:
     ]
 
 
-def _half_made(conn: Connection) -> list[str]:
-    """What is still on its way though nobody is at work any more."""
+def find_half_made(conn: Connection) -> list[str]:
+    """I12: what is still on its way though nobody is at work any more."""
     waiting = messages.c.state.in_(["pending", "dead"])
     letters = conn.execute(select(messages.c.key).where(waiting)).scalars()
     wrong = [f"I12: the letter {key} was not dealt with" for key in letters]

@@ -62,7 +62,7 @@ class Crowd:
 
     async def _journey(self) -> None:
         """Order; mostly pay; mostly come back; sometimes do each of it twice."""
-        key, body = self._rng.randbytes(12).hex(), self._order()
+        key, body = self._rng.randbytes(12).hex(), an_order(self._rng)
         opening = await self._open(key, body)
         if self._rng.random() < 0.2:
             await self._open(key, body)
@@ -129,15 +129,16 @@ class Crowd:
             await asyncio.sleep(self._rng.uniform(0, _PAUSE))
         raise GivenUp
 
-    def _order(self) -> bytes:
-        """One to three lines for a customer who never ordered before."""
-        customer = {
-            "firstName": "Jeanne", "lastName": "Martin", "phone": "+33612345678",
-            "email": f"{self._rng.randbytes(6).hex()}@example.com",
-            "address": "1 rue Haute", "postalCode": "75001", "city": "Paris",
-        }  # fmt: skip
-        items = [{"product_id": BOUQUET, "quantity": self._rng.randint(1, 3)}]
-        if self._rng.random() < 0.5:
-            items.append({"product_id": BREAD, "quantity": self._rng.randint(1, 5)})
-        appointment = (datetime.now(UTC) + timedelta(days=3)).isoformat()
-        return orjson.dumps({"items": items, "customer": customer, "appointment": appointment})
+
+def an_order(rng: Random) -> bytes:
+    """One to three lines for a customer who never ordered before."""
+    customer = {
+        "firstName": "Jeanne", "lastName": "Martin", "phone": "+33612345678",
+        "email": f"{rng.randbytes(6).hex()}@example.com",
+        "address": "1 rue Haute", "postalCode": "75001", "city": "Paris",
+    }  # fmt: skip
+    items = [{"product_id": BOUQUET, "quantity": rng.randint(1, 3)}]
+    if rng.random() < 0.5:
+        items.append({"product_id": BREAD, "quantity": rng.randint(1, 5)})
+    appointment = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    return orjson.dumps({"items": items, "customer": customer, "appointment": appointment})
