@@ -1,4 +1,4 @@
-"""One shop of four processes under the hammer: order, pay, and then everybody at the same moment."""
+"""One shop of four processes under the hammer: order, pay, then everybody at the same moment."""
 
 import asyncio
 import time
@@ -169,9 +169,7 @@ class Anvil:
                 raise RuntimeError(f"An order was refused: {heard.body[:200]!r}")
             opened = orjson.loads(heard.body)
             session = opened["url"].rsplit("/", 1)[-1].partition("#")[0]
-            cases.append(
-                Case(opened["commandId"], session, opened["token"], late < AT_THE_MOMENT)
-            )
+            cases.append(Case(opened["commandId"], session, opened["token"], late < AT_THE_MOMENT))
         return cases
 
     async def _pay(self, case: Case) -> int:

@@ -28,6 +28,9 @@ class GivenUp(Exception):
 class Crowd:
     """So many customers at a time, each beginning anew when done, until told to stop."""
 
+    means: tuple[str, ...] = (_CARD,)
+    """What they pay with, each as likely."""
+
     def __init__(self, shop: str, stripe: str, ledger: Ledger, rng: Random) -> None:
         self._shop, self._stripe, self._ledger, self._rng = shop, stripe, ledger, rng
         self._stopping = asyncio.Event()
@@ -90,8 +93,9 @@ class Crowd:
         """Pay on Stripe's page; what it took."""
         url = f"{self._stripe}/v1/payment_pages/{opening.session}/confirm"
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        means = self._rng.choice(self.means) if len(self.means) > 1 else self.means[0]
         try:
-            async with self._http.post(url, data=_CARD, headers=headers) as answered:
+            async with self._http.post(url, data=means, headers=headers) as answered:
                 answer = orjson.loads(await answered.read())
         except (aiohttp.ClientError, TimeoutError):
             return None  # paid or not: Stripe's own list will tell
