@@ -31,7 +31,7 @@ AGES: Final = (1.0, 60.0)
 RESULTS: Final = (
     "orders", "orders after the copy", "refunds", "paid sessions",
     "paid orders that the copy did not have", "lost orders paid afterwards", "letters sent",
-    "letters held", "findings",
+    "of them afterwards", "letters held", "findings",
 )  # fmt: skip
 
 
