@@ -79,6 +79,26 @@ class Board:
         struct.pack_into(form, self._map, self._at + offset, value)
 
 
+class Moment:
+    """A number of seconds that one process sets and others read at any time."""
+
+    def __init__(self, path: Path) -> None:
+        """The file is made when it is not there, with 0 in it."""
+        if not path.exists():
+            path.write_bytes(bytes(8))
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 8)
+
+    @property
+    def seconds(self) -> float:
+        """What was set last."""
+        return float(struct.unpack("d", self._map[:8])[0])
+
+    @seconds.setter
+    def seconds(self, value: float) -> None:
+        self._map[:8] = struct.pack("d", value)
+
+
 def new_board(path: Path, slots: int) -> list[Board]:
     """A file with so many slots."""
     path.write_bytes(bytes(SIZE * slots))

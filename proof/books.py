@@ -3,13 +3,22 @@
 import asyncio
 import json
 import urllib.request
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from commande.core.command import AttemptState
 from commande.core.document import instant
 from commande.db import Database
-from commande.db.tables import attempts, commands, events, history, idempotency_keys, messages
+from commande.db.tables import (
+    attempts,
+    commands,
+    events,
+    history,
+    idempotency_keys,
+    messages,
+    payments,
+)
 from proof.ledger import Facts, Ledger, Paid
 from tests.support.invariants import find_breaches
 
@@ -31,7 +40,7 @@ async def audit(db: Database, stripe_url: str, ledger: Ledger) -> list[str]:
     """
     wrong = await find_losses(db, ledger.facts())
     wrong += await find_breaches(db, stripe_url)
-    wrong += await db.read(_half_made)
+    wrong += await db.read(find_half_made)
     return wrong + ledger.wrong
 
 
@@ -72,8 +81,8 @@ def _compare(conn: Connection, facts: Facts) -> list[str]:
     ]
 
 
-def _half_made(conn: Connection) -> list[str]:
-    """What is still on its way though nobody is at work any more."""
+def find_half_made(conn: Connection) -> list[str]:
+    """I12: what is still on its way though nobody is at work any more."""
     waiting = messages.c.state.in_(["pending", "dead"])
     letters = conn.execute(select(messages.c.key).where(waiting)).scalars()
     wrong = [f"I12: the letter {key} was not dealt with" for key in letters]
@@ -90,13 +99,36 @@ def _half_made(conn: Connection) -> list[str]:
 
 
 def _delivered(stripe_url: str, key: str) -> set[str]:
-    found: list[str] = []
+    heard = _list(stripe_url, key, "/v1/events?limit=100&delivery_success=true")
+    return {event["id"] for event in heard}
+
+
+async def find_refund_gaps(db: Database, stripe_url: str, key: str) -> list[str]:
+    """I8: every payment of which Stripe gave back another sum than our books say."""
+    charges = await asyncio.to_thread(_list, stripe_url, key, "/v1/charges?limit=100")
+    given = {each["payment_intent"]: each["amount_refunded"] for each in charges if each["paid"]}
+    return await db.read(_compare_refunds, given)
+
+
+def _compare_refunds(conn: Connection, given: dict[str, int]) -> list[str]:
+    query = select(payments.c.stripe_payment_intent_id, payments.c.refunded_minor)
+    return [
+        f"I8: of {intent} {given.get(intent, 0)} were given back, the books say {booked}"
+        for intent, booked in conn.execute(query)
+        if given.get(intent, 0) != booked
+    ]
+
+
+def _list(stripe_url: str, key: str, path: str) -> list[dict[str, Any]]:
+    """All pages of one of Stripe's lists, newest first."""
+    found: list[dict[str, Any]] = []
     while True:
-        after = f"&starting_after={found[-1]}" if found else ""
-        address = f"{stripe_url}/v1/events?limit=100&delivery_success=true{after}"
-        request = urllib.request.Request(address, headers={"Authorization": f"Bearer {key}"})
+        after = f"&starting_after={found[-1]['id']}" if found else ""
+        request = urllib.request.Request(
+            f"{stripe_url}{path}{after}", headers={"Authorization": f"Bearer {key}"}
+        )
         with urllib.request.urlopen(request, timeout=20) as answer:
             page = json.loads(answer.read())
-        found += [event["id"] for event in page["data"]]
+        found += page["data"]
         if not page["has_more"]:
-            return set(found)
+            return found

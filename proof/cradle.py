@@ -13,7 +13,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,34 +31,29 @@ from commande.flows.reconcile import reconcile
 from commande.flows.upkeep import expire_overdue, finish_openings
 from commande.logs import configure_logs
 from commande.sandbox import create_sandbox
+from commande.sandbox.clock import RunningClock
 from commande.settings import Settings, load_settings
-from commande.shop import RealClock, Shop, open_shop
+from commande.shop import Shop, open_shop
 from commande.web.app import create_app
 from commande.worker import Worker
-from proof.board import Board
+from proof.board import Board, Moment
+from proof.effects import LateClock, MovedClock, Postbox
 from proof.watched import WatchedApp, WatchedGateway, watch_database
 
 _PR_SET_PDEATHSIG: Final = 1
-
-
-class LateClock(RealClock):
-    """The clock of an upkeep that comes when every lease of the dead is over, though nobody waited.
-
-    Leases are of 13 and of 60 seconds, and charges are compared after two minutes.
-    """
-
-    def __init__(self, minutes: int) -> None:
-        self._later = timedelta(minutes=minutes)
-
-    def now(self) -> datetime:
-        return super().now() + self._later
+_BREATH: Final = 0.005
+"""Between two turns of the clean-up that never rests: each takes the database's only pen."""
 
 
 class Server(uvicorn.Server):
     """A server that tells the board when it serves."""
 
     def __init__(self, app: Any, board: Board | None) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+        super().__init__(
+            uvicorn.Config(
+                app, log_config=None, access_log=False, lifespan="on", timeout_keep_alive=30
+            )
+        )
         self._board = board
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -121,6 +116,10 @@ def _shop(order: dict[str, Any], settings: Settings) -> tuple[Shop, Board]:
         db=watch_database(shop.db, board, order.get("broken")),
         stripe=WatchedGateway(shop.stripe, board),
     )
+    if "letters" in order:
+        watched = replace(watched, mail=Postbox(Path(order["letters"]), order["posting"]))
+    if "clock" in order:
+        watched = replace(watched, clock=MovedClock(Moment(Path(order["clock"]))))
     return watched, board
 
 
@@ -128,7 +127,7 @@ def serve(order: dict[str, Any], settings: Settings, sockets: dict[str, socket.s
     """The API, with the worker inside or not, as ``commande serve`` runs it."""
     shop, board = _shop(order, settings)
     app = WatchedApp(create_app(shop=shop, worker=order["worker"]), board)
-    uvloop.run(Server(app, board).serve(sockets=[sockets["shop"]]))
+    uvloop.run(Server(app, board).serve(sockets=[sockets[order["door"]]]))
 
 
 def work(order: dict[str, Any], settings: Settings, _sockets: Any) -> None:
@@ -168,10 +167,26 @@ def keep_up(order: dict[str, Any], settings: Settings, _sockets: Any) -> None:
     asyncio.run(run())
 
 
+def close_overdue(order: dict[str, Any], settings: Settings, _sockets: Any) -> None:
+    """Clean-up that never rests: whatever was ordered before a shared moment is overdue."""
+    shop, board = _shop(order, settings)
+    cutoff = Moment(Path(order["cutoff"]))
+
+    async def run() -> None:
+        board.ready()
+        while True:
+            age = max(shop.clock.now().timestamp() - cutoff.seconds, 0.0)
+            await expire_overdue(shop, timedelta(seconds=age))
+            await asyncio.sleep(_BREATH)
+
+    asyncio.run(run())
+
+
 def play_stripe(order: dict[str, Any], _settings: Any, sockets: dict[str, socket.socket]) -> None:
     """The stand-in for Stripe."""
-    endpoint = (order["webhook"], order["secret"])
-    app = create_sandbox(order["url"], endpoints=[endpoint], seed=order["seed"])
+    endpoints = [(order["webhook"], order["secret"])] if order["webhook"] else []
+    clock = RunningClock(order.get("offset", 0.0))
+    app = create_sandbox(order["url"], endpoints=endpoints, seed=order["seed"], clock=clock)
     app.state.engine.dashboard.set(retry_delays=[0.2, 0.5, 1.0])
     uvloop.run(Server(app, None).serve(sockets=[sockets["stripe"]]))
 
@@ -180,6 +195,7 @@ ROLES: Final[dict[str, Callable[..., None]]] = {
     "server": serve,
     "worker": work,
     "upkeep": keep_up,
+    "closer": close_overdue,
     "stripe": play_stripe,
 }
 

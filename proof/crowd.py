@@ -28,6 +28,9 @@ class GivenUp(Exception):
 class Crowd:
     """So many customers at a time, each beginning anew when done, until told to stop."""
 
+    means: tuple[str, ...] = (_CARD,)
+    """What they pay with, each as likely."""
+
     def __init__(self, shop: str, stripe: str, ledger: Ledger, rng: Random) -> None:
         self._shop, self._stripe, self._ledger, self._rng = shop, stripe, ledger, rng
         self._stopping = asyncio.Event()
@@ -62,7 +65,7 @@ class Crowd:
 
     async def _journey(self) -> None:
         """Order; mostly pay; mostly come back; sometimes do each of it twice."""
-        key, body = self._rng.randbytes(12).hex(), self._order()
+        key, body = self._rng.randbytes(12).hex(), an_order(self._rng)
         opening = await self._open(key, body)
         if self._rng.random() < 0.2:
             await self._open(key, body)
@@ -90,8 +93,9 @@ class Crowd:
         """Pay on Stripe's page; what it took."""
         url = f"{self._stripe}/v1/payment_pages/{opening.session}/confirm"
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        means = self._rng.choice(self.means) if len(self.means) > 1 else self.means[0]
         try:
-            async with self._http.post(url, data=_CARD, headers=headers) as answered:
+            async with self._http.post(url, data=means, headers=headers) as answered:
                 answer = orjson.loads(await answered.read())
         except (aiohttp.ClientError, TimeoutError):
             return None  # paid or not: Stripe's own list will tell
@@ -129,15 +133,16 @@ class Crowd:
             await asyncio.sleep(self._rng.uniform(0, _PAUSE))
         raise GivenUp
 
-    def _order(self) -> bytes:
-        """One to three lines for a customer who never ordered before."""
-        customer = {
-            "firstName": "Jeanne", "lastName": "Martin", "phone": "+33612345678",
-            "email": f"{self._rng.randbytes(6).hex()}@example.com",
-            "address": "1 rue Haute", "postalCode": "75001", "city": "Paris",
-        }  # fmt: skip
-        items = [{"product_id": BOUQUET, "quantity": self._rng.randint(1, 3)}]
-        if self._rng.random() < 0.5:
-            items.append({"product_id": BREAD, "quantity": self._rng.randint(1, 5)})
-        appointment = (datetime.now(UTC) + timedelta(days=3)).isoformat()
-        return orjson.dumps({"items": items, "customer": customer, "appointment": appointment})
+
+def an_order(rng: Random) -> bytes:
+    """One to three lines for a customer who never ordered before."""
+    customer = {
+        "firstName": "Jeanne", "lastName": "Martin", "phone": "+33612345678",
+        "email": f"{rng.randbytes(6).hex()}@example.com",
+        "address": "1 rue Haute", "postalCode": "75001", "city": "Paris",
+    }  # fmt: skip
+    items = [{"product_id": BOUQUET, "quantity": rng.randint(1, 3)}]
+    if rng.random() < 0.5:
+        items.append({"product_id": BREAD, "quantity": rng.randint(1, 5)})
+    appointment = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    return orjson.dumps({"items": items, "customer": customer, "appointment": appointment})

@@ -14,19 +14,16 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from commande.cli.terminal import err, out, progress, table
 from commande.logs import configure_logs
 from proof.board import POINTS
-from proof.premises import Cradle, Premises
+from proof.premises import Premises, opened_premises
 from proof.tally import Tally
 from proof.watched import BREAKS
 from proof.world import Plan, World
-from tests.support.postgres import running_postgres
 
 FINDINGS: Final = 20
 RESULTS: Final = (
@@ -44,7 +41,7 @@ def main() -> int:
     tally = Tally(given.state, {"proof": "kill", "database": given.database,
                                 "broken": given.broken})  # fmt: skip
     err.print(f"Seed {seed}.")
-    with progress("Killing") as bar, premises(given.database) as place:
+    with progress("Killing") as bar, opened_premises(given.database) as place:
         while tally.counts["kills"] < given.rounds and not _enough(tally, given.broken):
             share = min(given.world, given.rounds - tally.counts["kills"])
             # What is in the state already does not come again.
@@ -78,19 +75,6 @@ def _arguments() -> argparse.Namespace:
 def _enough(tally: Tally, broken: str | None) -> bool:
     """A control ends when it is caught."""
     return broken is not None and tally.counts["findings"] > 0
-
-
-@contextmanager
-def premises(database: str) -> Iterator[Premises]:
-    """A warmed parent, and a server where the database needs one."""
-    with tempfile.TemporaryDirectory(prefix="commande-kill-") as name, Cradle() as cradle:
-        folder = Path(name)
-        if database == "sqlite":
-            yield Premises.on_sqlite(cradle, folder)
-            return
-        # Only processes die here, never the machine; the page cache survives, and fsync may rest.
-        with running_postgres() as server, server.new_database() as url:
-            yield Premises.on_postgres(cradle, folder, server, url)
 
 
 async def live(place: Premises, tally: Tally, plan: Plan) -> None:

@@ -5,6 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +24,7 @@ from commande.db.schema import migrate
 from commande.ids import Ids
 from commande.shop import RealClock
 from proof.crowd import BOUQUET, BREAD
-from tests.support.postgres import Postgres
+from tests.support.postgres import Postgres, running_postgres
 
 ROOT: Final = Path(__file__).parent.parent
 CATALOGUE: Final = [
@@ -100,7 +103,7 @@ class Premises:
         if self.server is None:
             shutil.copy(self.template.removeprefix("sqlite:///"), folder / "shop.sqlite")
             return f"sqlite:///{folder / 'shop.sqlite'}"
-        database = f"kill_{name}".replace("-", "_")
+        database = f"proof_{name}".replace("-", "_")
         template = self.template.rpartition("/")[2]
         self.server.execute(f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
         return self.server.url(database)
@@ -116,6 +119,19 @@ class Premises:
         if self.server is not None:
             self.server.execute(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
         shutil.rmtree(folder)
+
+
+@contextmanager
+def opened_premises(database: str) -> Iterator[Premises]:
+    """A folder that goes away, a warmed parent, and a server where the database needs one."""
+    with tempfile.TemporaryDirectory(prefix="commande-proof-") as name, Cradle() as cradle:
+        folder = Path(name)
+        if database == "sqlite":
+            yield Premises.on_sqlite(cradle, folder)
+            return
+        # Only processes die here, never the machine; the page cache survives, and fsync may rest.
+        with running_postgres() as server, server.new_database() as url:
+            yield Premises.on_postgres(cradle, folder, server, url)
 
 
 def _furnish(url: str) -> None:

@@ -1,19 +1,24 @@
-"""A shop's effects with points on them, at which its process may be told to die; and two shops
-that are broken on purpose, which the proof must catch."""
+"""A shop's effects with points on them, at which its process may be told to die; and shops that are
+broken on purpose, which the proofs must catch."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import wraps
+from secrets import token_hex
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.event import listen
 
+from commande.core.command import Action
 from commande.db import Database
 from commande.db.connection import P, R, TransactionFunction, name_of
+from commande.db.journal import record
 from commande.db.outbox import post_message
+from commande.db.pairs import find_pair
 from commande.db.settlement import apply_report
 from commande.db.tables import messages
 from proof.board import Board
@@ -108,9 +113,31 @@ class LetterApart(WatchedDatabase):
         return value
 
 
+class Unguarded(WatchedDatabase):
+    """BROKEN: “not paid yet”, looked up in one transaction, then the effects in another, under keys
+    that are new each time."""
+
+    async def transaction(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if fn is not apply_report:
+            return await super().transaction(fn, *args, **kwargs)
+        pair = await self.read(find_pair, args[0].session_id)
+        settled = await super().transaction(fn, *args, **kwargs)
+        believed = pair is not None and not pair.command.paid
+        if believed and settled.action is Action.AGAIN:
+            await super().transaction(_confirm_again, settled.command.id, args[2])
+        return settled
+
+
+def _confirm_again(conn: Connection, command_id: str, now: datetime) -> None:
+    """The letter and the line of history of somebody who believes to be the first."""
+    once = token_hex(4)
+    post_message(conn, f"paid:{command_id}:{once}", "paid", command_id, now)
+    record(conn, command_id, now, "paid", "browser", once=once)
+
+
 def watch_database(db: Database, board: Board, broken: str | None) -> Database:
     """The database with points on it, whole or broken on purpose."""
-    kinds = {"early-answer": EarlyAnswer, "letter-apart": LetterApart}
+    kinds = {"early-answer": EarlyAnswer, "letter-apart": LetterApart, "unguarded": Unguarded}
     return kinds.get(broken or "", WatchedDatabase)(db, board)
 
 

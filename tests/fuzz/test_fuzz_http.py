@@ -16,32 +16,30 @@ from tests.support.frontend import listening
 from tests.support.fuzz.api import Fuzz
 from tests.support.fuzz.requests import RAW_VALUES
 from tests.support.fuzz.wire import Sent, Wire
-from tests.support.premises import SECRET, Premises, opened_premises
+from tests.support.premises import SECRET, opened_premises
 from tests.support.stage import staged
+from tests.support.stand import eventually
 
 CREATE = "/api/checkout/create-stripe-checkout-session"
 
 
-def money(shop: Premises) -> dict[str, str]:
-    """What a webhook would write; the worker goes on with the other tables meanwhile."""
-    content = shop.content()
-    return {table: content[table] for table in ("events", "payments", "refunds")}
-
-
 def test_s12_s42_whatever_comes_is_answered_as_described(tmp_path: Path, sqlite_url: str) -> None:
-    with opened_premises(tmp_path / "shop", sqlite_url) as shop:
+    # Without a worker nobody writes while the forgers do, and every table can be compared.
+    with opened_premises(tmp_path / "shop", sqlite_url, no_worker=True) as shop:
         fuzz = Fuzz(shop.urls[0], SECRET)
+        fuzz.honest(11, 5)
         fuzz.hostile(11, 40)
         fuzz.described(11, 15)
         fuzz.linked(11, 3)
-        before = money(shop)
+        eventually(shop.all_delivered)
+        before = shop.content()
         fuzz.forged(11, 150)
-        assert money(shop) == before, "a forged webhook wrote something"
+        assert shop.content() == before, "a forged webhook wrote something"
         for value in RAW_VALUES:
             good = json.dumps(fuzz.documents[0]).replace('"quantity": 2', '"quantity": ' + value)
             fuzz.ask(Sent("POST", CREATE, good.encode("utf-8", "surrogatepass")))
         assert fuzz.found == []
-        assert fuzz.judge.statuses[200] > 1, "nothing ever went well: the fuzz is blind"
+        assert fuzz.judge.statuses[200] > 20, "nothing ever went well: the fuzz is blind"
         assert {400, 404, 415} <= fuzz.judge.statuses.keys()
         assert fuzz.wire.ask(Sent("GET", "/readyz")).status == 200
         fuzz.close()
@@ -99,6 +97,7 @@ BUGS: list[tuple[str, Callable[[Fuzz], None]]] = [
     ("a code of its own", lambda fuzz: fuzz.hostile(3, 40)),
     ("no request id", lambda fuzz: fuzz.hostile(3, 5)),
     ("a field too many", lambda fuzz: fuzz.linked(3, 8)),
+    ("a field too many", lambda fuzz: fuzz.honest(3, 1)),
     ("a crash", lambda fuzz: fuzz.described(3, 60)),
     ("believes forgeries", lambda fuzz: fuzz.forged(3, 20)),
 ]

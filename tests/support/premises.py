@@ -106,6 +106,11 @@ class Premises:
         content = self.read(content_of)
         return {table: rows for table, rows in content.items() if table not in RESTLESS}
 
+    def all_delivered(self) -> bool:
+        """Whether no webhook of Stripe's is on its way."""
+        with self.stripe.lock:
+            return not self.stripe.state.rows["delivery"]
+
     def breaches(self) -> list[str]:
         """The invariants that do not hold; all of them are asked."""
         return on_database(self.database_url, lambda db: find_breaches(db, self.stripe_url))
@@ -129,13 +134,15 @@ def opened_premises(
     *,
     servers: int = 1,
     worker_apart: bool = False,
+    no_worker: bool = False,
     site_url: str | None = None,
     **settings: str,
 ) -> Iterator[Premises]:
     """Open the shop on an empty database; the last server hears the webhooks.
 
-    `worker_apart` runs `commande worker` beside servers that have none. Without `site_url` the
-    shop's own storefront, on its first server, is the site. Everything is ended afterwards.
+    `worker_apart` runs `commande worker` beside servers that have none; with `no_worker` nobody
+    writes but whoever asks. Without `site_url` the shop's own storefront, on its first server, is
+    the site. Everything is ended afterwards.
     """
     ports = [free_port() for _ in range(servers)]
     urls = [f"http://127.0.0.1:{port}" for port in ports]
@@ -161,7 +168,7 @@ def opened_premises(
         prepare(database_url)
         for port in ports:
             serve = [*COMMANDE, "serve", "--port", str(port)]
-            serve += ["--no-worker"] if worker_apart else []
+            serve += ["--no-worker"] if worker_apart or no_worker else []
             open_.enter_context(
                 running(serve, ready="/readyz", port=port, environment=environment, cwd=folder)
             )

@@ -60,6 +60,19 @@ def hold_message(conn: Connection, key: str, kind: Kind, command_id: str, now: d
     return held
 
 
+def hold_waiting(conn: Connection, now: datetime) -> int:
+    """Hold every letter that waits: in a restored copy it may have left after the copy was made.
+
+    How many there were. Repeat-safe.
+    """
+    query = select(messages.c.key, messages.c.kind, messages.c.command_id)
+    waiting = conn.execute(query.where(_PENDING).order_by(messages.c.key)).all()
+    for row in waiting:
+        if conn.execute(_CHANGE, {"message": row.key, "state": "held", "next_at": None}).rowcount:
+            record(conn, row.command_id, now, "mail_held", "shop", once=row.key, letter=row.kind)
+    return len(waiting)
+
+
 def release_messages(conn: Connection, command_id: str, now: datetime) -> int:
     """A person wants the held letters of a command sent; how many there were."""
     match = (messages.c.command_id == command_id) & (messages.c.state == "held")

@@ -28,9 +28,9 @@ def recover_order(
 ) -> None:
     """Write the command and the attempt of a session whose seal was verified. Repeat-safe.
 
-    The command waits unpaid for the report that follows; its letter is held, because it may have
-    been sent before the rows were lost. Raises CommandsModuleMissing, KeyError without metadata,
-    SessionInvalid when the attempt stands and has another session.
+    The command waits unpaid for the report that follows; if that is paid, its letter is held,
+    because it may have been sent before the rows were lost. Raises CommandsModuleMissing,
+    KeyError without metadata, SessionInvalid when the attempt stands and has another session.
     """
     report, metadata = order.report, order.report.metadata
     if find_by_session(conn, report.session_id) is not None:
@@ -43,7 +43,8 @@ def recover_order(
     if lock_command(conn, command_id) is None:
         refs = tuple(ref for ref in (metadata.get("ref"), spare_ref) if ref)
         _insert_command(conn, order, quote, command_id, refs, locale, made_at, now)
-        hold_message(conn, f"paid:{command_id}", "paid", command_id, now)
+        if report.paid:
+            hold_message(conn, f"paid:{command_id}", "paid", command_id, now)
     known = [attempt.number for attempt in list_attempts(conn, command_id)]
     expires_at = report.expires_at or made_at + LIFETIME
     attempt = Attempt(

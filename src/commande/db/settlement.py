@@ -18,6 +18,7 @@ from commande.core.command import (
     take_snapshot,
 )
 from commande.core.document import Command
+from commande.core.letter import Kind
 from commande.core.payment import PaymentReport
 from commande.db.attempts import Attempt, change_attempt, close_attempt
 from commande.db.catalogue import find_products
@@ -143,10 +144,14 @@ def _apply(conn: Connection, case: _Case) -> None:
         _note_dispute(conn, case)
     if status is not Status.REFUNDED and command.customer is not None:
         # A payment that was given back before we heard of it is no order to confirm.
-        # After a restore the letter may have been sent by the time that was lost.
-        post = hold_message if case.source == RESTORE else post_message
-        post(conn, f"paid:{command.id}", "paid", command.id, case.now)
+        _post(conn, case, f"paid:{command.id}", "paid")
     _note_moved_prices(conn, case)
+
+
+def _post(conn: Connection, case: _Case, key: str, kind: Kind) -> None:
+    """Queue a letter; after a restore it may have been sent by the time that was lost."""
+    post = hold_message if case.source == RESTORE else post_message
+    post(conn, key, kind, case.command.id, case.now)
 
 
 def _again(conn: Connection, case: _Case) -> None:
@@ -218,7 +223,7 @@ def _failed(conn: Connection, case: _Case) -> None:
     _finish_attempt(conn, case)
     if case.decision.status is not None:
         change_command(conn, command, case.now, status=case.decision.status)
-        post_message(conn, f"payment_failed:{session}", "payment_failed", command.id, case.now)
+        _post(conn, case, f"payment_failed:{session}", "payment_failed")
     if case.decision.attempt is not None:
         case.note(conn, "payment_failed")
 

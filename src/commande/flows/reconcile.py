@@ -11,6 +11,7 @@ from commande.db import upkeep
 from commande.db.commands import count_commands
 from commande.db.discrepancies import Discrepancy, list_discrepancies, money_unaccounted
 from commande.db.inbox import CLAIMED, count_events, known_events
+from commande.db.outbox import hold_waiting
 from commande.db.settlement import RESTORE
 from commande.db.upkeep import Unsettled
 from commande.errors import CommandeError, StripeRefused, StripeUnavailable
@@ -80,6 +81,8 @@ async def reconcile(
     report = ReconcileReport()
     # After a restore nobody knows which letters had left: they are held for a person.
     source = RESTORE if since is not None else "reconcile"
+    if since is not None:
+        await shop.db.transaction(hold_waiting, shop.clock.now())
     await finish_openings(shop)
     await read_events(shop, report, since)
     pending = (await shop.db.read(count_events)).get("pending", 0)
@@ -123,7 +126,8 @@ async def check_due(shop: Shop) -> ReconcileReport:
 async def read_events(shop: Shop, report: ReconcileReport, since: datetime | None = None) -> None:
     """Store the events that we never received: the undelivered first, then all since the cursor."""
     now = shop.clock.now()
-    start = since or await _start(shop, now)
+    # What happened right before a backup may have been heard right after it.
+    start = await _start(shop, now) if since is None else max(since - OVERLAP, now - HORIZON)
     try:
         missed = await shop.stripe.list_events(start, undelivered=True, limit=MOST_EVENTS)
         listed = await shop.stripe.list_events(start, limit=MOST_EVENTS)

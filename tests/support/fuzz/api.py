@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import schemathesis
@@ -16,7 +17,7 @@ from schemathesis.core.failures import FailureGroup
 from tests.support.fuzz.forgeries import Forger, an_event
 from tests.support.fuzz.judge import Judge
 from tests.support.fuzz.requests import CHECKOUT, POSTED, gets, posts
-from tests.support.fuzz.wire import Sent, Wire, as_bytes
+from tests.support.fuzz.wire import Heard, Sent, Wire, as_bytes
 from tests.support.stage import BOUQUET, BREAD, SERVICE
 
 # Negative cases are drawn from the schema, and ours is read generously on purpose: what the docs
@@ -48,12 +49,9 @@ class Fuzz:
         self.wire = Wire(self.url)
         self.judge = Judge.of(self.wire)
         order = an_order()
-        opened = self.wire.ask(
-            Sent("POST", f"{CHECKOUT}/create-stripe-checkout-session", json.dumps(order).encode())
-        ).json
+        opened = self.wire.ask(posted("create-stripe-checkout-session", order)).json
         self.opened: dict[str, Any] = opened
-        session = opened["url"].rsplit("/", 1)[-1].partition("#")[0]
-        pair = {"sessionId": session, "commandId": opened["commandId"]}
+        pair = {"sessionId": session_of(opened), "commandId": opened["commandId"]}
         again = {"commandId": opened["commandId"], "token": opened["token"], "acceptTotal": 59.98}
         event = an_event(datetime.now(UTC))
         self.documents = [order, order, order, pair, again, event]
@@ -75,16 +73,45 @@ class Fuzz:
             if sent.method != "POST":
                 return
 
-    def ask(self, sent: Sent) -> None:
-        """One request; every fault of its answer is kept."""
+    def honest(self, number: int, count: int) -> None:
+        """Orders as front ends send them, with what follows until the payment: all goes well."""
+        rng = Random(number)
+        for _ in range(count):
+            order = an_order() | {"note": rng.choice([None, "Merci !", f"{rng.random()}"])}
+            for item in order["items"]:
+                item["quantity"] = rng.randint(1, 9)
+            key = (b"Idempotency-Key", rng.randbytes(12).hex().encode())
+            again = posted("create-stripe-checkout-session", order, key)
+            opened = [self.expect(200, again) for _ in range(2)][-1]
+            pair = {"sessionId": session_of(opened), "commandId": opened["commandId"]}
+            ours = {"commandId": opened["commandId"], "token": opened["token"]}
+            self.expect(200, posted("retry-payment", ours))
+            self.expect(400, posted("confirm-payment", pair))
+            address = f"{CHECKOUT}/commands/{ours['commandId']}?token={ours['token']}"
+            self.expect(200, Sent("GET", address))
+
+    def expect(self, status: int, sent: Sent) -> dict[str, Any]:
+        """One request whose answer is certain; its document. Raises Found for any other."""
+        heard = self.ask(sent)
+        if heard is None or heard.status != status:
+            self._report(f"{heard and heard.status}, not {status} ← {sent.target} {sent.body!r}")
+            raise Found(self.found[-1])
+        document: dict[str, Any] = heard.json
+        return document
+
+    def ask(self, sent: Sent) -> Heard | None:
+        """One request; every fault of its answer is kept. None when there was no answer."""
         self._count()
+        heard = None
         try:
-            faults = self.judge.faults(sent, self.wire.ask(sent))
+            heard = self.wire.ask(sent)
+            faults = self.judge.faults(sent, heard)
         except Exception as error:  # noqa: BLE001 – a server that breaks off is a finding as well
             faults = [f"{type(error).__name__}: {error}"]
         for fault in faults:
             what = f"{sent.method} {sent.target[:80]} {sent.headers} {sent.body[:300]!r}"
             self._report(f"{fault} ← {what} ({len(sent.body)} bytes, chunks {sent.chunks})")
+        return heard
 
     def described(self, number: int, count: int) -> None:
         """Schemathesis draws what the description allows, and what it does not."""
@@ -177,6 +204,17 @@ class Fuzz:
 
     def _operations(self) -> Any:
         return [found.ok() for found in self._schema().get_all_operations()]
+
+
+def posted(name: str, document: dict[str, Any], *more: tuple[bytes, bytes]) -> Sent:
+    """A document on its way to one of the addresses of the checkout."""
+    kind = (b"Content-Type", b"application/json")
+    return Sent("POST", f"{CHECKOUT}/{name}", json.dumps(document).encode(), (kind, *more))
+
+
+def session_of(opened: dict[str, Any]) -> str:
+    """The payment session in the answer to an order."""
+    return str(opened["url"]).rsplit("/", 1)[-1].partition("#")[0]
 
 
 def _checks() -> list[Any]:

@@ -1,0 +1,118 @@
+"""An old copy of the database is put back: Stripe's payments come back, and no letter goes twice.
+
+A shop sells; its database is copied meanwhile; business goes on for one to sixty minutes by its
+clock and Stripe's; then the machine is lost, the copy is put back, ``commande reconcile --since``
+the copy is run and the shop opens again. Every session that Stripe was paid for must then be one
+paid command of the same amount, refunds included, all invariants hold, and no letter that left
+before leaves again. `scripts/proof restore --help`
+"""
+
+import argparse
+import asyncio
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from commande.cli.terminal import err, out, progress, table
+from commande.logs import configure_logs
+from proof.comeback import Comeback
+from proof.premises import Premises, opened_premises
+from proof.tally import Tally
+
+FINDINGS: Final = 20
+AGES: Final = (1.0, 60.0)
+"""Minutes."""
+RESULTS: Final = (
+    "orders", "orders after the copy", "refunds", "paid sessions",
+    "paid orders that the copy did not have", "lost orders paid afterwards", "letters sent",
+    "of them afterwards", "letters held", "findings",
+)  # fmt: skip
+
+
+def main() -> int:
+    """Restore, compare, print; 1 when a payment was not found again or a letter went twice."""
+    given = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    configure_logs("console", "error")
+    seed = given.seed if given.seed is not None else secrets.randbelow(10**6)
+    tally = Tally(given.state, {"proof": "restore", "database": given.database})
+    err.print(f"Seed {seed}.")
+    with progress("Restoring") as bar, opened_premises(given.database) as place:
+        prove(place, tally, given.rounds, seed, bar)
+    _print(tally)
+    return 1 if tally.counts["findings"] else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/proof restore", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=3, metavar="N",
+                        help="restores in all, those in the state file included")  # fmt: skip
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--state", type=Path, metavar="FILE", help="adds up over several runs")
+    parser.add_argument("--seed", type=int, help="of the plan; not of the timing")
+    return parser.parse_args()
+
+
+def prove(
+    place: Premises, tally: Tally, rounds: int, seed: int, tell: Callable[[int, int], None]
+) -> None:
+    """Shop after shop until there are so many; ages spread over the hour."""
+    while (done := tally.counts["rounds"]) < rounds:
+        name = f"{seed}-{done}"
+        # Each twentieth of the hour has its turn, so that few rounds see old and young copies.
+        part = (done % 20 + Random(name).random()) / 20
+        comeback = Comeback(place, name, AGES[0] + part * (AGES[1] - AGES[0]))
+        findings = asyncio.run(_live(comeback))
+        _add(place, tally, comeback, findings)
+        tally.save()
+        tell(done + 1, rounds)
+
+
+async def _live(comeback: Comeback) -> list[str]:
+    try:
+        return await comeback.run()
+    except (RuntimeError, TimeoutError) as error:
+        return [f"{type(error).__name__}: {error}"]
+
+
+def _add(place: Premises, tally: Tally, comeback: Comeback, findings: list[str]) -> None:
+    """One restore; its folder is kept when something is wrong with it."""
+    tally.counts.update(comeback.counts)
+    tally.counts.update({"rounds": 1, "findings": len(findings)})
+    tally.note("age", comeback.minutes)
+    tally.note("reconcile", comeback.seconds)
+    if findings:
+        kept = Path(tempfile.mkdtemp(prefix="commande-restore-found-"))
+        shutil.copytree(comeback.folder, kept, dirs_exist_ok=True)
+        place.keep(comeback.url, kept)
+        tally.findings += [f"shop {comeback.name}: {finding}" for finding in findings]
+        del tally.findings[FINDINGS:]
+        err.print(f"Shop {comeback.name} is kept in {kept}")
+    place.clear(comeback.url, comeback.folder)
+
+
+def _print(tally: Tally) -> None:
+    """The result as a table, and the first findings."""
+    counts, rows = tally.counts, table("", "", right=("",))
+    rows.add_row(f"Old copies put back, {tally.about['database']}", f"{counts['rounds']:,}")
+    ages = [tally.quantile("age", percent) for percent in (0, 50, 100)]
+    rows.add_row("  age in minutes", " · ".join(f"{age:.0f}" for age in ages))
+    for name in RESULTS:
+        rows.add_row(f"  {name}", f"{counts[name]:,}")
+    rows.add_row("  reconcile took at most", f"{tally.quantile('reconcile', 100):.1f} s")
+    out.print(rows)
+    for finding in tally.findings[:FINDINGS]:
+        err.print(finding, soft_wrap=True, markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
