@@ -333,9 +333,12 @@ def release_opening(conn: Connection, attempt_id: str, error: str, now: datetime
 def abandon_opening(
     conn: Connection, attempt_id: str, reason: str, now: datetime, session_id: str | None = None
 ) -> None:
-    """Close an attempt whose session never came to be, or was never handed out. Repeat-safe."""
+    """Close an attempt whose session never came to be, or was never handed out. Repeat-safe.
+
+    One that another caller opened meanwhile stays open: its address may have left the server.
+    """
     attempt = _lock_attempt(conn, attempt_id)
-    if attempt.live:
+    if attempt.state is AttemptState.CREATING:
         values: dict[str, Any] = {"last_error": reason, "check_at": None}
         session = {"stripe_session_id": session_id} if session_id else {}
         close_attempt(conn, attempt, AttemptState.CLOSED, now, **values, **session)

@@ -17,7 +17,7 @@ from commande.simulation.watch import Watch
 from commande.stripe_gateway import Limits
 from commande.stripe_gateway.gateway import Gateway
 from commande.stripe_gateway.patience import Breaker, Pace
-from commande.stripe_gateway.troubles import Call, Trouble, _judge_answer, unreadable
+from commande.stripe_gateway.troubles import Call, Trouble, judge_answer, unreadable
 
 LIMITS: Final = Limits()
 _SILENT: Final = Trouble("silent", "Stripe did not answer in time.", "some", answered=False)
@@ -164,7 +164,7 @@ def _read(
         return data if isinstance(data, dict) else unreadable(status)
     # What the SDK's exception carries, and all that the judgement looks at.
     error = SimpleNamespace(json_body=data, headers=headers, request_id=headers.get("request-id"))
-    return _judge_answer(cast("Any", error), status, call)
+    return judge_answer(cast("Any", error), status, call)
 
 
 class SimulatedGateway(Gateway):

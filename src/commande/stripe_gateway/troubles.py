@@ -79,7 +79,7 @@ def judge(error: Exception, call: Call) -> Trouble:
     """What the error of one try means."""
     status = getattr(error, "http_status", None)
     if isinstance(error, stripe.StripeError) and isinstance(status, int):
-        return _judge_answer(error, status, call)
+        return judge_answer(error, status, call)
     if isinstance(error, TimeoutError):
         return Trouble("silent", "Stripe did not answer in time.", "some", answered=False)
     if isinstance(error, (OSError, aiohttp.ClientError)):
@@ -95,7 +95,8 @@ def unreadable(status: int | None) -> Trouble:
     return Trouble("failing", detail, "some", answered=False, unsure=unsure, status=status)
 
 
-def _judge_answer(error: stripe.StripeError, status: int, call: Call) -> Trouble:
+def judge_answer(error: stripe.StripeError, status: int, call: Call) -> Trouble:
+    """What an answer with an error status means; looks at JSON body, headers and request id."""
     said = error.json_body.get("error") if isinstance(error.json_body, dict) else None
     said = said if isinstance(said, dict) else {}
     code = _text(said.get("code")) or (
