@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from commande.db.connection import TransactionConnection
 from commande.simulation.campaign import choose_seeds, run_campaign
 from commande.simulation.ground import Ground
 from commande.simulation.points import ELSEWHERE, POINTS
@@ -84,3 +85,11 @@ def test_every_known_point_is_either_counted_or_said_to_be_tested_elsewhere() ->
     assert sorted((*POINTS, *ELSEWHERE), key=lambda point: int(point[1:])) == [
         f"C{number}" for number in range(1, 53)
     ]
+
+
+def test_the_short_way_to_the_rows_leaves_the_trace_of_the_long_one(ground: Ground) -> None:
+    long_way = Ground(TransactionConnection)
+    for seed in (3, 4):
+        short = run_world(draw_profile(seed), ground)
+        assert run_world(draw_profile(seed), long_way).fingerprint == short.fingerprint
+        assert short.checkouts > 0

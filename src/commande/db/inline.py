@@ -5,9 +5,16 @@ from typing import cast
 
 from sqlalchemy import Engine
 
-from commande.db.connection import P, R, TransactionFunction, name_of, run_plainly
+from commande.db.connection import (
+    P,
+    R,
+    TransactionConnection,
+    TransactionFunction,
+    name_of,
+    run_plainly,
+)
 from commande.db.group import Call, GroupRunner, driver_of
-from commande.db.sqlite_file import open_writer, read_in_memory, sqlite_engine
+from commande.db.sqlite_file import prepare_in_memory, read_in_memory, sqlite_engine
 
 
 class InlineDatabase:
@@ -25,9 +32,10 @@ class InlineDatabase:
         before: Callable[[str], Awaitable[None]] | None = None,
         *,
         engine: Engine | None = None,
+        connect: Callable[[Engine], TransactionConnection] = TransactionConnection,
     ) -> None:
         self._before = before
-        self._connection = open_writer(engine or sqlite_engine(None), None)
+        self._connection = prepare_in_memory(connect(engine or sqlite_engine(None)))
         self.driver = driver_of(self._connection)
         self._runner = GroupRunner(self._connection)
 

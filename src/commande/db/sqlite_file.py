@@ -63,8 +63,7 @@ def open_writer(engine: Engine, path: str | None) -> TransactionConnection:
     """Open the one connection that writes. Raises ``SettingInvalid``, ``DatabaseBusy``."""
     connection = _open(engine)
     if path is None:
-        _pragmas(connection, "foreign_keys = ON", "recursive_triggers = ON")
-        return connection
+        return prepare_in_memory(connection)
     # FULL: NORMAL loses acknowledged commits when the power goes. fullfsync: macOS alone needs
     # to be told that fsync means the disk.
     _pragmas(
@@ -80,6 +79,12 @@ def open_writer(engine: Engine, path: str | None) -> TransactionConnection:
         f"cache_size = -{WRITER_CACHE_KIB}",
         f"journal_size_limit = {LOG_LIMIT_BYTES}",
     )
+    return connection
+
+
+def prepare_in_memory(connection: TransactionConnection) -> TransactionConnection:
+    """A connection to a database of its own that no file keeps."""
+    _pragmas(connection, "foreign_keys = ON", "recursive_triggers = ON")
     return connection
 
 

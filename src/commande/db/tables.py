@@ -5,7 +5,7 @@ payment per command, paid if and only if there is a snapshot. What a constraint 
 command's snapshot never changes, history only grows) is a trigger in ``triggers.py``.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -14,7 +14,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -22,11 +21,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.engine import Dialect
+
+from commande.db.utc import Utc
 
 metadata: Final = MetaData(
     naming_convention={
@@ -37,38 +36,6 @@ metadata: Final = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-class Utc(TypeDecorator[datetime]):
-    """Aware UTC on both databases: TIMESTAMPTZ, or SQLite's sortable text."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def bind_processor(self, dialect: Dialect) -> Any:
-        """Refuse naive times; SQLite stores them without an offset, always UTC."""
-        return _to_text if dialect.name == "sqlite" else _to_utc
-
-    def result_processor(self, dialect: Dialect, _coltype: object) -> Any:
-        """Give aware UTC back."""
-        return _from_text if dialect.name == "sqlite" else _to_utc
-
-
-def _to_utc(value: datetime | None) -> datetime | None:
-    if value is None:
-        return None
-    if value.tzinfo is None:
-        raise ValueError("a time without a zone")
-    return value.astimezone(UTC)
-
-
-def _to_text(value: datetime | None) -> str | None:
-    at = _to_utc(value)
-    return at.replace(tzinfo=None).isoformat(" ", "microseconds") if at else None
-
-
-def _from_text(stored: str | None) -> datetime | None:
-    return None if stored is None else datetime.fromisoformat(stored).replace(tzinfo=UTC)
 
 
 def _id(name: str = "id") -> Column[str]:
