@@ -101,7 +101,7 @@ class Plan:
                 self._columns.append((at, convert))
         keys = [str(column.key) for column in columns]
         # A column that comes twice is read by its place alone, as a joined pair is.
-        row: Any = cast("Any", namedtuple)("Row", keys, rename=True)
+        row: Any = cast("Any", namedtuple)("Row", keys, rename=True)  # noqa: PYI024 – made at run time
         self._row = row._make
 
     def run(self, driver: sqlite3.Connection, given: Mapping[str, Any]) -> Rows:
