@@ -79,7 +79,6 @@ class Shopper:
             replies = [self._create(key)]
             if rng.random() < 0.15:
                 await pause(rng.random())
-                self.world.reach("C9")
                 replies.append(self._create(key))
             for reply in replies:
                 await wait_for(reply)
@@ -97,11 +96,14 @@ class Shopper:
         watch = self.world.watch
 
         async def create(shop: Any) -> Opened:
+            if self.world.points.take_up(f"order {self.number}", reply):
+                self.world.reach("C9")
             opened = await open_checkout(shop, self.order, key)
             watch.handed_out(opened)
             return opened
 
-        return self.world.call("create", create, self.rng, patience)
+        reply = self.world.call("create", create, self.rng, patience)
+        return reply
 
     def _learn(self, reply: Reply) -> None:
         if isinstance(reply.value, Opened) and not reply.lost:
@@ -126,8 +128,6 @@ class Shopper:
             reply = self._retry(reply.error.new_minor)
             await wait_for(reply)
         self._learn(reply)
-        if isinstance(reply.error, CommandExpired):
-            self.world.reach("C37")
         return reply
 
     def _retry(self, accept: int | None) -> Reply:
@@ -136,11 +136,24 @@ class Shopper:
         watch = self.world.watch
 
         async def again(shop: Any) -> Opened:
-            opened = await retry_payment(shop, command_id, token, accept)
+            if self.world.points.take_up(f"retry {command_id}", reply):
+                self.world.reach("C10")
+            buried = self._is_buried(command_id)
+            try:
+                opened = await retry_payment(shop, command_id, token, accept)
+            except CommandExpired:
+                if not buried:
+                    self.world.reach("C37")
+                raise
             watch.handed_out(opened)
             return opened
 
-        return self.world.call("retry", again, self.rng, 13.0)
+        reply = self.world.call("retry", again, self.rng, 13.0)
+        return reply
+
+    def _is_buried(self, command_id: str) -> bool:
+        query = "SELECT status = 'expired' FROM commands WHERE id = ?"
+        return bool(self.world.driver.execute(query, (command_id,)).fetchone()[0])
 
     # -- paying --------------------------------------------------------------------------------
 
@@ -160,13 +173,14 @@ class Shopper:
         return True
 
     async def _refund(self, session: str) -> None:
-        intent = self.world.watch.truth(session)["payment_intent"]
+        unheard = not self.world.watch.in_books(session)
         try:
-            self.world.engine.dashboard.refund(intent)
+            self.world.engine.dashboard.refund(self.world.watch.truth(session)["payment_intent"])
         except Refusal:
             self.world.outcomes["refund refused at Stripe"] += 1
         else:
-            self.world.reach("C32")
+            if unheard:
+                self.world.reach("C32")
 
     async def come_back(self, address: str | None = None) -> Command | None:
         """Stripe sends the browser to the success page, which confirms."""
@@ -188,9 +202,13 @@ class Shopper:
     def confirm(self, address: str) -> Reply:
         """Ask the shop to confirm the session behind a payment page."""
         command_id, session = self.commands[address], address.rsplit("/", 1)[-1]
-        return self.world.call(
-            "confirm", lambda shop: confirm_payment(shop, session, command_id), self.rng, 13.0
-        )
+
+        async def come_back(shop: Any) -> tuple[Command, bool]:
+            self.world.points.take_up(f"return {session}", reply)
+            return await confirm_payment(shop, session, command_id)
+
+        reply = self.world.call("confirm", come_back, self.rng, 13.0)
+        return reply
 
     def _check(self, command: Command) -> None:
         truth = self.world.watch.truth(command.paid_session_id)
@@ -214,7 +232,6 @@ async def _pays_twice(me: Shopper) -> None:
     await pause(me.rng.random() * 2)
     for reply in [me.confirm(address), me.confirm(address), me.confirm(address)]:
         await wait_for(reply)
-    me.world.reach("C14")
     await pause(me.rng.choice((1.0, 60.0, 30 * _HOUR)))
     await me.come_back(address)
     await me.retry()
@@ -236,7 +253,15 @@ async def _declined(me: Shopper) -> None:
 
 
 async def _closes_the_tab(me: Shopper) -> None:
-    me.pay(hasty=0.5)
+    """Pays and sees no answer; some doubt later whether they did, and try to pay again."""
+    if not me.pay(hasty=0.5) or me.rng.random() < 0.6:
+        return
+    paid = me.addresses[-1]
+    await pause(me.rng.choice((20.0, 280.0, 3000.0, 22.6 * _HOUR)))
+    await me.retry()
+    again = me.addresses[-1]
+    if again != paid and me.pay() and me.commands[again] == me.commands[paid]:
+        me.world.watch.cry("I4", "a customer in doubt could pay twice", me.commands[paid])
 
 
 async def _goes_back(me: Shopper) -> None:
@@ -256,7 +281,6 @@ async def _two_tabs(me: Shopper) -> None:
     await pause(me.rng.choice((0.0, 600.0, 22.6 * _HOUR, 23.2 * _HOUR)))
     if me.command is None:
         return
-    me.world.reach("C10")
     replies = [me._retry(None), me._retry(None)]
     for reply in replies:
         await wait_for(reply)
