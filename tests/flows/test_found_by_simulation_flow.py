@@ -39,6 +39,7 @@ async def test_an_opening_whose_total_is_not_ours_does_not_stop_the_others(stage
 async def test_clean_up_buries_an_opening_whose_total_is_not_ours_and_goes_on(
     stage: Stage,
 ) -> None:
+    """It ended the whole clean-up. Two layers keep it from that now; undo both to see it."""
     wrong, right = await _two_stuck(stage)
     report = await expire_overdue(_with_a_wrong_total(stage), timedelta())
     assert report.expired == [wrong, right]

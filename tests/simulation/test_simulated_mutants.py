@@ -1,6 +1,7 @@
 """The simulation's negative control: seeded bugs must be caught, and are gone afterwards."""
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,9 +16,9 @@ from commande.simulation.profile import draw_profile
 from commande.simulation.run import run_world
 from commande.simulation.shrink import shrink
 
-# Where to begin so that it takes one world; docs/simulation.md tells how many it takes otherwise.
+# Where to begin so that it takes few worlds; docs/simulation.md tells how many it takes otherwise.
 FIRST: dict[str, int] = {}
-BUDGET = 2
+BUDGET = 40
 FEW = 12
 
 
@@ -37,6 +38,15 @@ def test_control_the_weather_alone_breaks_nothing(mutant: Mutant, ground: Ground
     profile = mutant.profile(draw_profile(FIRST.get(mutant.name, 1), checkouts=FEW))
     profile.tolerates = frozenset()
     assert run_world(profile, ground).violations == []
+
+
+LAYERED = [mutant for mutant in MUTANTS if mutant.without]
+
+
+@pytest.mark.parametrize("mutant", LAYERED, ids=lambda mutant: mutant.name)
+def test_control_the_outer_layers_alone_give_nothing_away(mutant: Mutant, ground: Ground) -> None:
+    layers = replace(mutant, make=lambda _bench: None)
+    assert not hunt(layers, ground, FIRST.get(mutant.name, 1), 1).caught
 
 
 def test_a_world_in_which_code_only_fell_over_does_not_count(ground: Ground) -> None:

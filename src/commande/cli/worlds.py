@@ -158,8 +158,8 @@ def _print_catches(caught: list[Catch]) -> None:
     shown = table("Bug", "What it does", *right, right=right)
     for one in caught:
         found = f"{one.found} of {len(one.hunts)}"
-        worlds = "" if one.worlds is None else f"{one.worlds:g}"
-        checkouts = "" if one.checkouts is None else f"{one.checkouts:g}"
+        worlds = "" if one.median is None else f"{one.median:g}"
+        checkouts = "" if one.median_checkouts is None else f"{one.median_checkouts:g}"
         word = found if one.caught else f"[red]{found}[/red]"
         shown.add_row(one.mutant.name, one.mutant.breaks, str(one.mutant.layers), word, worlds,
                       checkouts)  # fmt: skip

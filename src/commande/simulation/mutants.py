@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from statistics import median
 from typing import Final
 
@@ -65,13 +66,13 @@ class Catch:
         return next((hunt.seed for hunt in self.hunts if hunt.caught), None)
 
     @property
-    def worlds(self) -> float | None:
-        """The median of the searches; None when one of them failed."""
+    def median(self) -> float | None:
+        """Of the searches, in worlds; None when one of them failed."""
         return median(hunt.worlds for hunt in self.hunts) if self.caught else None
 
     @property
-    def checkouts(self) -> float | None:
-        """The median of the searches; None when one of them failed."""
+    def median_checkouts(self) -> float | None:
+        """The same in checkouts."""
         return median(hunt.checkouts for hunt in self.hunts) if self.caught else None
 
 
@@ -92,6 +93,22 @@ def hunt(mutant: Mutant, ground: Ground, first: int, budget: int = BUDGET) -> Hu
     return Hunt(False, budget, checkouts)
 
 
+def catch(
+    mutant: Mutant,
+    ground: Ground,
+    seed: int = 1,
+    trials: int = TRIALS,
+    budget: int = BUDGET,
+    searched: Callable[[], None] = lambda: None,
+) -> Catch:
+    """Hunt a mutant several times; ``searched`` is told after each."""
+    hunts = []
+    for trial in range(trials):
+        hunts.append(hunt(mutant, ground, seed + trial * _APART, budget))
+        searched()
+    return Catch(mutant, tuple(hunts))
+
+
 def catch_all(
     ground: Ground,
     *,
@@ -101,14 +118,10 @@ def catch_all(
     mutants: Sequence[Mutant] = tuple(MUTANTS),
     progress: Progress = lambda _done, _total: None,
 ) -> list[Catch]:
-    """Hunt every mutant several times, in the order in which they are written down."""
-    caught, done = [], 0
-    for mutant in mutants:
-        hunts = []
-        for trial in range(trials):
-            progress(done, len(mutants) * trials)
-            hunts.append(hunt(mutant, ground, seed + trial * _APART, budget))
-            done += 1
-        caught.append(Catch(mutant, tuple(hunts)))
-    progress(done, done)
-    return caught
+    """Hunt every mutant, in the order in which they are written down."""
+    turns, total = count(1), len(mutants) * trials
+    progress(0, total)
+    return [
+        catch(mutant, ground, seed, trials, budget, lambda: progress(next(turns), total))
+        for mutant in mutants
+    ]

@@ -194,8 +194,8 @@ def mutant_markdown(caught: Sequence[Catch]) -> str:
 
 
 def _cells(one: Catch) -> tuple[str, ...]:
-    worlds = "–" if one.worlds is None else f"{one.worlds:g}"
-    checkouts = "–" if one.checkouts is None else f"{one.checkouts:g}"
+    worlds = "–" if one.median is None else f"{one.median:g}"
+    checkouts = "–" if one.median_checkouts is None else f"{one.median_checkouts:g}"
     weather = ", ".join(
         f"{kind.replace(':', ' ')} {share:.0%}" for kind, share in one.mutant.faults.items()
     )
