@@ -225,7 +225,7 @@ async def _pays(me: Shopper) -> None:
 
 
 async def _pays_twice(me: Shopper) -> None:
-    """Pays, comes back in two windows at once, and later opens the page again."""
+    """Pays, comes back in two windows at once, opens the page again; some want the same twice."""
     if not me.pay():
         return
     address = me.addresses[-1]
@@ -235,6 +235,10 @@ async def _pays_twice(me: Shopper) -> None:
     await pause(me.rng.choice((1.0, 60.0, 30 * _HOUR)))
     await me.come_back(address)
     await me.retry()
+    if me.addresses[-1] == address and me.key is None:
+        reply = me._create(None)
+        await wait_for(reply)
+        me._learn(reply)
     again = me.addresses[-1]
     if again != address and me.pay():
         if me.commands[again] == me.commands[address]:
