@@ -81,6 +81,14 @@ def test_a_campaign_counts_what_happened() -> None:
     assert totals.outcomes["= paid"] > 0
 
 
+def test_two_processes_come_to_the_same_as_one() -> None:
+    one, two = (run_campaign(70, seed=8, jobs=jobs) for jobs in (1, 2))
+    assert two.worlds == one.worlds > 1
+    assert (two.checkouts, two.steps) == (one.checkouts, one.steps)
+    assert (two.struck, two.outcomes, two.reached) == (one.struck, one.outcomes, one.reached)
+    assert one.failures == two.failures == []
+
+
 def test_every_known_point_is_either_counted_or_said_to_be_tested_elsewhere() -> None:
     assert sorted((*POINTS, *ELSEWHERE), key=lambda point: int(point[1:])) == [
         f"C{number}" for number in range(1, 53)

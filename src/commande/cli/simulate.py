@@ -20,17 +20,27 @@ def simulate(
     mutants: Annotated[
         bool, typer.Option("--mutants", help="Seed bugs and count the worlds until each is caught.")
     ] = False,
-    mutant: Annotated[str, typer.Option(help="Only this seeded bug, with --mutants.")] = "",
-    budget: Annotated[int, typer.Option(min=1, help="Worlds for a seeded bug.")] = 200,
+    mutant: Annotated[
+        str, typer.Option(help="With --mutants: only these seeded bugs, comma separated.")
+    ] = "",
+    budget: Annotated[int, typer.Option(min=1, help="Most worlds of a search for one.")] = 60,
     trials: Annotated[int, typer.Option(min=1, help="Searches for each seeded bug.")] = 3,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="With --mutants: print the table for a document.")
+    ] = False,
 ) -> None:
     """Simulate checkouts with random faults; exit code 1 when an invariant breaks."""
     # Imported late: it brings the stand-in and every other room with it.
     from commande.cli import worlds
 
     if world is not None:
-        worlds.tell_world(world, frozenset(without.split(",")) - {""})
+        worlds.tell_world(world, _names(without))
     elif mutants:
-        worlds.hunt(seed, worlds.chosen(mutant), trials, budget, report)
+        chosen = worlds.chosen(_names(mutant))
+        worlds.hunt(seed, chosen, trials, budget, report, markdown=markdown)
     else:
         worlds.campaign(checkouts, seed, jobs, report)
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split(",")) - {""}

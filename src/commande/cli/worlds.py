@@ -1,5 +1,6 @@
 """What ``simulate`` does: worlds run, seeded bugs hunted, stories told."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from commande.simulation.mutants import Catch, catch_all
 from commande.simulation.mutations import MUTANTS
 from commande.simulation.points import POINTS
 from commande.simulation.profile import draw_profile
-from commande.simulation.report import write_report
+from commande.simulation.report import mutant_markdown, write_report
 from commande.simulation.run import Outcome, run_world, silence
 from commande.simulation.shrink import Shrunk, shrink
 
@@ -115,22 +116,35 @@ def _shrink(totals: Totals) -> list[Shrunk]:
     return shrunk
 
 
-def chosen(name: str) -> list[Mutant]:
-    """The seeded bug of that name, or all. Exits when there is none."""
-    chosen = [mutant for mutant in MUTANTS if name in ("", mutant.name)]
-    if not chosen:
+def chosen(names: frozenset[str]) -> list[Mutant]:
+    """The seeded bugs of those names, or all. Exits when there is no such bug."""
+    for name in sorted(names - {mutant.name for mutant in MUTANTS}):
         raise fail(f"There is no seeded bug “{name}”.")
-    return chosen
+    return [mutant for mutant in MUTANTS if not names or mutant.name in names]
 
 
-def hunt(seed: int, chosen: list[Mutant], trials: int, budget: int, report: Path | None) -> None:
+def hunt(
+    seed: int, chosen: list[Mutant], trials: int, budget: int, report: Path | None, *,
+    markdown: bool,
+) -> None:  # fmt: skip
     """Hunt seeded bugs and print how soon each was caught."""
     silence()
+    began = time.process_time()
     with _bar("Hunting") as bar:
         caught = catch_all(
             Ground(), seed=seed, trials=trials, budget=budget, mutants=chosen, progress=bar
         )
-    _print_catches(caught)
+    if markdown:
+        out.print(mutant_markdown(caught), markup=False, soft_wrap=True)
+    else:
+        _print_catches(caught)
+    hunts = [one for catch in caught for one in catch.hunts]
+    out.print(
+        f"\n{sum(one.caught for one in caught)} of {len(caught)} caught in each of {trials} "
+        f"searches of at most {budget} worlds. {sum(one.worlds for one in hunts):,} worlds, "
+        f"{sum(one.checkouts for one in hunts):,} checkouts, "
+        f"{time.process_time() - began:,.0f} s of one core. First seed {seed}.", soft_wrap=True
+    )  # fmt: skip
     if report is not None:
         page = write_report(Totals(seed), caught=caught, title="Seeded bugs")
         report.write_text(page, encoding="utf-8")
@@ -140,10 +154,13 @@ def hunt(seed: int, chosen: list[Mutant], trials: int, budget: int, report: Path
 
 
 def _print_catches(caught: list[Catch]) -> None:
-    shown = table("Bug", "What it does", "Layers", "Caught", "Worlds", right=("Layers", "Worlds"))
+    right = ("Layers", "Caught", "Worlds", "Checkouts")
+    shown = table("Bug", "What it does", *right, right=right)
     for one in caught:
+        found = f"{one.found} of {len(one.hunts)}"
         worlds = "" if one.median is None else f"{one.median:g}"
-        word = "yes" if one.caught else "[red]no[/red]"
-        shown.add_row(one.mutant.name, one.mutant.breaks, str(one.mutant.layers), word, worlds)
+        checkouts = "" if one.median_checkouts is None else f"{one.median_checkouts:g}"
+        word = found if one.caught else f"[red]{found}[/red]"
+        shown.add_row(one.mutant.name, one.mutant.breaks, str(one.mutant.layers), word, worlds,
+                      checkouts)  # fmt: skip
     out.print(shown)
-    out.print(f"{sum(one.caught for one in caught)} of {len(caught)} caught.")

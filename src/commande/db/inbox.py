@@ -90,6 +90,14 @@ _SESSION_OF: Final = select(payments.c.stripe_session_id).where(
 _KNOWN: Final = select(events.c.stripe_event_id).where(
     events.c.stripe_event_id.in_(bindparam("wanted", expanding=True))
 )
+# An outage, ours or Stripe's; anything else would fail again.
+_GAVE_UP: Final = (
+    events.c.state == "dead",
+    events.c.last_error.in_(["stripe_unavailable", "database_busy", "outcome_unknown"]),
+    events.c.occurred_at >= bindparam("since"),
+)
+_GAVE_UP_SINCE: Final = select(events.c.stripe_event_id).where(*_GAVE_UP).limit(1)
+_TRY_AGAIN: Final = update(events).where(*_GAVE_UP).values(state="pending", tries=0)
 _WAKE: Final = update(events).where(
     events.c.stripe_payment_intent_id == bindparam("intent"),
     _MONEY_BACK,
@@ -181,6 +189,16 @@ def delay_event(conn: Connection, event: StoredEvent, error: str, now: datetime)
         record(conn, event.command_id, now, "event_failed", "worker", once=event.id,
                type=event.type)  # fmt: skip
     return dead
+
+
+def gave_up_since(conn: Connection, since: datetime) -> bool:
+    """Whether an event of that time was given up because something did not answer."""
+    return conn.execute(_GAVE_UP_SINCE, {"since": since}).first() is not None
+
+
+def try_again(conn: Connection, since: datetime, now: datetime) -> None:
+    """Whatever did not answer does again: events of that time get all their tries once more."""
+    conn.execute(_TRY_AGAIN, {"since": since, "next_at": now})
 
 
 def has_refund_or_dispute(conn: Connection, payment_intent_id: str | None) -> bool:

@@ -10,7 +10,7 @@ from commande.core.payment import StripeEvent
 from commande.db import upkeep
 from commande.db.commands import count_commands
 from commande.db.discrepancies import Discrepancy, list_discrepancies, money_unaccounted
-from commande.db.inbox import CLAIMED, count_events, known_events
+from commande.db.inbox import CLAIMED, count_events, gave_up_since, known_events, try_again
 from commande.db.outbox import hold_waiting
 from commande.db.settlement import RESTORE
 from commande.db.upkeep import Unsettled
@@ -137,6 +137,9 @@ async def read_events(shop: Shop, report: ReconcileReport, since: datetime | Non
     unique = {event.id: event for event in (*missed, *listed)}
     report.events_read = len(unique)
     report.events_new += await _receive_unknown(shop, list(unique.values()))
+    if await shop.db.read(gave_up_since, start):
+        # An outage longer than an event's patience is over: nobody else would ask about a refund.
+        await shop.db.transaction(try_again, start, shop.clock.now())
     # Of too many, Stripe's oldest were given: the next reading goes on where these end.
     whole = len(listed) < MOST_EVENTS
     await shop.db.transaction(upkeep.move_cursor, CURSOR, now if whole else listed[-1].created_at)

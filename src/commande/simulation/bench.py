@@ -81,12 +81,18 @@ class Mutant:
     """How long the faults of that weather last."""
     layers: int = 1
     """How many layers are off: more than one where one covers for the other."""
+    without: tuple[Callable[[Bench], None], ...] = ()
+    """Those of them that are taken away whole; alone, they let nothing be seen in that weather."""
+    tolerates: frozenset[str] = frozenset()
+    """Invariants that the outer layers keep, where the bug is to be seen by another's breaking."""
 
     @contextmanager
     def at_work(self) -> Iterator[list[str]]:
         """The bug is in; gives the SQL that every world needs besides."""
         bench = Bench()
         try:
+            for take_away in self.without:
+                take_away(bench)
             self.make(bench)
             yield bench.sql
         finally:
@@ -96,4 +102,5 @@ class Mutant:
         """The seed's world with the mutant's weather added."""
         drawn.faults |= self.faults
         drawn.seconds |= self.seconds
+        drawn.tolerates = self.tolerates
         return drawn

@@ -17,7 +17,7 @@ from commande.simulation.run import Outcome, run_world, silence
 Progress = Callable[[int, int], None]
 """Told after each world: checkouts done, and how many there will be."""
 _TOGETHER: Final = 4
-"""Worlds that a process of a campaign takes at once."""
+"""Worlds that a process of a campaign takes at once, when there are enough for all."""
 
 
 @dataclass(slots=True)
@@ -84,7 +84,8 @@ def _outcomes(seeds: list[int], jobs: int) -> Iterator[Outcome]:
     if jobs == 1:
         yield from (_run(seed) for seed in seeds)
         return
-    shares = [seeds[at : at + _TOGETHER] for at in range(0, len(seeds), _TOGETHER)]
+    size = max(1, min(_TOGETHER, len(seeds) // jobs))
+    shares = [seeds[at : at + size] for at in range(0, len(seeds), size)]
     # Spawned, not forked: SQLite connections must not cross a fork.
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         for outcomes in pool.map(_run_some, shares):

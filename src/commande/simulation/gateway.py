@@ -50,7 +50,8 @@ class StripeLine:
         if made:
             self.stage.reach("C5")
         elif call.operation == "expire_session" and answer[0] == 400:
-            self.stage.reach("C36")
+            if self._watch.truth(call.id)["status"] == "complete":
+                self.stage.reach("C36")
         elif answer[0] == 429:
             self.stage.reach("C3")
         if b"idempotency_error" in answer[2] and answer[0] == 400:

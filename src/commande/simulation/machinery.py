@@ -90,7 +90,9 @@ async def receive(world: "World", shop: Shop, body: bytes, signature: str | None
     row = world.driver.execute(query, (event.id,)).fetchone()
     if row is None:
         world.watch.cry("I11", f"a webhook was acknowledged and is not stored ({event.type})")
-    elif row[0] is not None:
+        return 200
+    world.watch.heard(event)
+    if row[0] is not None:
         query = "SELECT status FROM commands WHERE id = ?"
         held = world.driver.execute(query, row).fetchone()
         world.points.event_about(event.type, held[0] if held else "")

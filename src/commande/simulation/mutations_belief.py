@@ -21,6 +21,7 @@ from commande.simulation.wrong import (
     module,
     mutant,
     nobody_asks,
+    nobody_compares,
 )
 
 # -- what is believed ----------------------------------------------------------------------------
@@ -66,10 +67,8 @@ def trust_the_browser(bench: Bench) -> None:
 
 
 @mutant("an event is believed as it is, however old, and nobody asks", layers=2,
-        faults={"delayed": 0.5})  # fmt: skip
+        without=(nobody_asks,), faults={"delayed": 0.5})  # fmt: skip
 def trust_the_event(bench: Bench) -> None:
-    nobody_asks(bench)
-
     def make(_real: Any) -> Any:
         async def carries_report(_shop: Any, event: Any, _report: Any) -> bool:
             return bool(event.session_id)
@@ -82,11 +81,22 @@ def trust_the_event(bench: Bench) -> None:
 @mutant(
     "a fresh event is believed although a refund is known",
     faults={"delayed:checkout.session.completed": 1.0},
-    seconds={"delayed": 120.0},
+    seconds={"delayed": 280.0},
 )
 def forget_the_refund(bench: Bench) -> None:
     bench.function(f"{DB}.inbox", "has_refund_or_dispute", lambda _: lambda *_a: False)
+
+
+@mutant(
+    "a refund heard before its payment is put aside for ever",
+    layers=3,
+    without=(nobody_compares,),
+    faults={"delayed:checkout.session.completed": 1.0},
+    seconds={"delayed": 120.0},
+)
+def refund_put_aside(bench: Bench) -> None:
     bench.function(f"{DB}.inbox", "wake_money_events", lambda _: lambda *_a: None)
+    forget_the_refund.make(bench)
 
 
 @mutant("a session whose metadata names a command is ours, without our seal", layers=2)
@@ -156,7 +166,8 @@ def double_refund(bench: Bench) -> None:
     bench.constant(f"{GATEWAY}.gateway", "Call", make(real))
 
 
-@mutant("money for a buried command is dropped, and burying does not look at Stripe", layers=2)
+@mutant("money for a buried command is dropped, and burying does not look at Stripe", layers=2,
+        tolerates=frozenset({"I9"}))  # fmt: skip
 def late_money_dropped(bench: Bench) -> None:
     bury_without_expiring.make(bench)
 

@@ -7,14 +7,15 @@ from commande.core.command import Action, Status
 from commande.db.tables import commands
 from commande.simulation.bench import Bench
 from commande.simulation.wrong import (
-    CORE,
     DB,
     FLOWS,
+    any_move,
     blindly,
     close_locally,
     do_nothing,
     mutant,
     nobody_asks,
+    nobody_reads,
 )
 
 
@@ -34,7 +35,7 @@ def expiry_clobbers_paid(bench: Bench) -> None:
     bench.entry(settlement_rows._WRITERS, Action.CLOSE, make)
 
 
-@mutant("clean-up buries without expiring at Stripe")
+@mutant("clean-up deletes (here: makes a tombstone) without expiring at Stripe")
 def bury_without_expiring(bench: Bench) -> None:
     def make(_real: Any) -> Any:
         async def end_attempt(shop: Any, attempt: Any, _source: str) -> None:
@@ -66,8 +67,7 @@ def bury_with_live_attempts(bench: Bench) -> None:
 
 @mutant("clean-up takes commands whose money is on its way", layers=3)
 def processing_not_fenced(bench: Bench) -> None:
-    bench.drop("TRIGGER", "commands_status_moves")
-    bench.function(f"{CORE}.command", "may_move", lambda _: lambda _old, _new: True)
+    any_move(bench)
 
     def make(real: Any) -> Any:
         def fence_overdue(conn: Any, cutoff: Any, now: Any, limit: int) -> list[str]:
@@ -97,8 +97,9 @@ def no_fence(bench: Bench) -> None:
     bench.function(f"{DB}.upkeep", "bury_command", make)
 
 
-@mutant("nobody asks Stripe, and clean-up never comes", layers=2, faults={"lost": 0.9})
+@mutant("nobody asks Stripe or reads its events, and clean-up never comes", layers=3,
+        faults={"lost": 0.9})  # fmt: skip
 def nobody_asks_nor_cleans(bench: Bench) -> None:
     nobody_asks(bench)
     bench.function(f"{FLOWS}.upkeep", "expire_overdue", lambda _: do_nothing)
-    bench.function(f"{FLOWS}.reconcile", "read_events", lambda _: do_nothing)
+    nobody_reads(bench)

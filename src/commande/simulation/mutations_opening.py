@@ -15,6 +15,8 @@ from commande.simulation.wrong import (
     close_locally,
     module,
     mutant,
+    nobody_asks,
+    nobody_reads,
     with_new_key,
 )
 from commande.stripe_gateway.gateway import Gateway
@@ -108,7 +110,24 @@ def retry_without_expiring(bench: Bench) -> None:
     bench.function(f"{FLOWS}.checkout", "_retire", make)
 
 
-@mutant("a late opener opens an attempt that clean-up closed", faults={"stall": 0.03}, layers=2)
+@mutant("a session that was paid meanwhile is replaced, and nobody reads or asks", layers=3,
+        faults={"lost:checkout*": 1.0}, without=(nobody_asks, nobody_reads),
+        tolerates=frozenset({"I1", "I12"}))  # fmt: skip
+def retry_replaces_complete(bench: Bench) -> None:
+    def make(_real: Any) -> Any:
+        async def retire(shop: Any, plan: Any) -> None:
+            if plan.attempt.stripe_session_id is not None:
+                await shop.stripe.expire_session(plan.attempt.stripe_session_id)
+            await shop.db.transaction(close_locally, plan.attempt.id)
+
+        return retire
+
+    bench.function(f"{FLOWS}.checkout", "_retire", make)
+
+
+@mutant("a late opener opens an attempt that clean-up closed", layers=3,
+        faults={"stall": 0.05, "hang_before": 0.3})  # fmt: skip
 def reopened_after_the_fence(bench: Bench) -> None:
+    bench.drop("INDEX", "one_live_attempt")
     bury_with_live_attempts.make(bench)
     bench.function(f"{DB}.attempts", "find_attempt", always_creating)

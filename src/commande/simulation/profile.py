@@ -77,6 +77,8 @@ class Profile:
     tax_rounding: str = "line"
     without: frozenset[str] = frozenset()
     """Actors that shrinking took away, by name."""
+    tolerates: frozenset[str] = frozenset()
+    """Invariants that a seeded bug breaks on its way to the one that is to give it away."""
 
     def rng(self, name: str) -> Random:
         """Each actor has dice of its own, so that taking one away leaves the others' alone."""

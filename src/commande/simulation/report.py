@@ -114,16 +114,22 @@ def _points(totals: Totals) -> str:
     for point in sorted({*POINTS, *ELSEWHERE}, key=lambda name: int(name[1:])):
         times = totals.reached.get(point, 0)
         if point in ELSEWHERE:
-            note = f"<td class=muted>{escape(ELSEWHERE[point])}<td class=n>–<td>"
+            note = f"<td class=muted>{escape(ELSEWHERE[point])}<td><td class=n>–<td>"
         else:
             word = f"{times:,}" if times else "<span class=never>not reached</span>"
-            note = f"<td>{escape(POINTS[point])}<td class=n>{word}<td>{_bar(times, most)}"
+            known = POINTS[point]
+            note = (
+                f"<td>{escape(known.name)}<td class=muted>{escape(known.counted)}"
+                f"<td class=n>{word}<td>{_bar(times, most)}"
+            )
         rows.append(f"<tr><td>{point}{note}")
     reached = sum(1 for point in POINTS if totals.reached.get(point))
     return (
         f"<h2>Crash and interleaving points</h2><p class=muted>{reached} of the {len(POINTS)} that "
-        "can be reached here were. The bars are logarithmic.</p><div class=wide><table><tr><th>"
-        f"<th>Point<th class=n>Times<th style='width:30%'>{''.join(rows)}</table></div>"
+        "can be reached here were. A point is counted when it was gone through, not when it was "
+        "tried; the third column says what exactly is counted. The bars are logarithmic.</p>"
+        "<div class=wide><table><tr><th><th>Point<th>Counted<th class=n>Times"
+        f"<th style='width:20%'>{''.join(rows)}</table></div>"
     )
 
 
@@ -163,19 +169,38 @@ def _plot(title: str, counts: Mapping[str, int]) -> str:
 def mutant_table(caught: Sequence[Catch]) -> str:
     """Every seeded bug and how soon it was found."""
     rows = "".join(
-        f"<tr><td>{escape(one.mutant.name.replace('_', ' '))}<td>{escape(one.mutant.breaks)}"
-        f"<td class=n>{one.mutant.layers}"
-        f"<td class={'good' if one.caught else 'bad'}>{'yes' if one.caught else 'no'}"
-        f"<td class=n>{_worlds(one)}<td>{escape(one.violation)}"
+        f"<tr><td>{escape(name)}<td>{escape(one.mutant.breaks)}<td class=n>{layers}"
+        f"<td>{escape(weather)}<td class='n {'good' if one.caught else 'bad'}'>{escape(found)}"
+        f"<td class=n>{worlds}<td class=n>{checkouts}<td class=n>{seed}<td>{escape(by)}"
         for one in caught
+        for name, _, layers, weather, found, worlds, checkouts, seed, by in [_cells(one)]
     )
     found = sum(one.caught for one in caught)
     return (
         f"<h2>Seeded bugs</h2><p>{found} of {len(caught)} were caught.</p><div class=wide><table>"
-        "<tr><th>Bug<th>What it does<th class=n>Layers off<th>Caught<th class=n>Worlds<th>Given "
-        f"away by{rows}</table></div>"
+        "<tr><th>Bug<th>What it does<th class=n>Layers off<th>Weather<th class=n>Caught"
+        "<th class=n>Worlds<th class=n>Checkouts<th class=n>Seed<th>Given away by"
+        f"{rows}</table></div>"
     )
 
 
-def _worlds(one: Catch) -> str:
-    return "–" if one.median is None else f"{one.median:g}"
+def mutant_markdown(caught: Sequence[Catch]) -> str:
+    """The same table as docs/simulation.md holds it."""
+    head = ("bug", "what it does", "layers off", "weather", "caught in", "worlds", "checkouts",
+            "seed", "given away by")  # fmt: skip
+    rules = ("---", "---", "---:", "---", "---:", "---:", "---:", "---:", "---")
+    rows = [head, rules, *map(_cells, caught)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _cells(one: Catch) -> tuple[str, ...]:
+    worlds = "–" if one.median is None else f"{one.median:g}"
+    checkouts = "–" if one.median_checkouts is None else f"{one.median_checkouts:g}"
+    weather = ", ".join(
+        f"{kind.replace(':', ' ')} {share:.0%}" for kind, share in one.mutant.faults.items()
+    )
+    return (
+        one.mutant.name.replace("_", " "), one.mutant.breaks, str(one.mutant.layers),
+        weather or "as drawn", f"{one.found} of {len(one.hunts)}", worlds, checkouts,
+        "–" if one.seed is None else str(one.seed), one.violation,
+    )  # fmt: skip

@@ -19,7 +19,7 @@ from commande.sandbox.webhooks import sign
 from commande.shop import Shop
 from commande.simulation.ground import CATALOGUE
 from commande.simulation.machinery import receive
-from commande.simulation.scheduler import pause, wait_for
+from commande.simulation.scheduler import Reply, pause, wait_for
 
 if TYPE_CHECKING:
     from commande.simulation.world import World
@@ -58,23 +58,31 @@ class Keeper:
         elif deed in ("refund", "part of a refund", "dispute"):
             self._move_money(deed)
         elif deed == "expire":
-            open_ = self._sessions("open", "unpaid")
+            open_ = self._sessions("open")
             if open_:
                 self.world.engine.dashboard.expire(self.rng.choice(open_)["id"])
         elif deed == "cancel":
-            commands = [c for (c,) in self.world.driver.execute("SELECT id FROM commands")]
-            if commands:
-                chosen = self.rng.choice(commands)
-                await self._run("cancel", lambda shop: cancel_command(shop, chosen))
+            await self._cancel()
         elif deed == "give back":
             await self._give_back()
         elif deed == "cleanup":
             age = timedelta(seconds=self.rng.choice((0, 60, 1800, 86400)))
             for _ in range(self.rng.choice((1, 2))):
-                self._start("clean-up", lambda shop: expire_overdue(shop, age, source="person"))
-            self.world.reach("C39")
+                self._start(
+                    "clean-up", lambda shop: expire_overdue(shop, age, source="person"), "clean-up"
+                )
         else:
             await self._run("reconcile", reconcile)
+
+    async def _cancel(self) -> None:
+        """Close a command; often one whose payment the shop has not heard of."""
+        commands = [c for (c,) in self.world.driver.execute("SELECT id FROM commands")]
+        if not commands:
+            return
+        made, complete = self.world.watch.made, self._unheard(self._sessions("complete"))
+        fresh = [made[row["id"]] for row in complete if row["id"] in made]
+        chosen = self.rng.choice(fresh if fresh and self.rng.random() < 0.5 else commands)
+        await self._run("cancel", lambda shop: cancel_command(shop, chosen))
 
     async def _give_back(self) -> None:
         """A refund from our own panel; the person clicks again when nothing seems to happen."""
@@ -87,20 +95,24 @@ class Keeper:
         amount = None if self.rng.random() < 0.4 else self.rng.randint(1, max(1, total // 2))
         key = f"panel:{command}:{self.rng.getrandbits(32)}" if self.rng.random() < 0.7 else None
         clicks = self.rng.choice((1, 1, 2))
-        if clicks > 1:
-            self.world.reach("C34")
         for _ in range(clicks):
-            self._start("refund", lambda shop: refund_command(shop, command, amount, key=key))
+            self._start("refund", lambda shop: refund_command(shop, command, amount, key=key),
+                        f"refund {command}", "C34")  # fmt: skip
 
-    def _start(self, name: str, flow: Any) -> Any:
+    def _start(self, name: str, flow: Any, about: str = "", point: str = "") -> Reply:
+        """Call the shop; ``point`` was gone through when another such request is being served."""
+
         async def guarded(shop: Shop) -> object:
+            if about and self.world.points.take_up(about, reply) and point:
+                self.world.reach(point)
             # The command line prints these as facts; they end nothing.
             try:
                 return await flow(shop)
             except (DatabaseBusy, OutcomeUnknown) as error:
                 return error
 
-        return self.world.call(name, guarded, self.rng)
+        reply = self.world.call(name, guarded, self.rng)
+        return reply
 
     async def _run(self, name: str, flow: Any) -> None:
         await wait_for(self._start(name, flow))
@@ -114,7 +126,6 @@ class Keeper:
                 "price", lambda shop: change_price(shop, product.id, price.type, amount)
             )
         elif deed == "withdraw":
-            self.world.reach("C30")
             changed = _with_activity(product, active=not product.active)
             self.products[product.id] = changed
             await self._run(
@@ -122,22 +133,22 @@ class Keeper:
                 lambda shop: shop.db.transaction(upsert_products, [changed], shop.clock.now()),
             )
         else:
-            self.world.reach("C30")
             self.world.driver.execute("DELETE FROM products WHERE id = ?", (product.id,))
 
-    def _sessions(self, status: str, paid: str) -> list[dict[str, Any]]:
+    def _sessions(self, status: str) -> list[dict[str, Any]]:
         rows = self.world.engine.state.rows["session"].values()
-        return [row for row in rows if (row["status"], row["payment_status"]) == (status, paid)]
+        return [row for row in rows if row["status"] == status]
+
+    def _unheard(self, sessions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row for row in sessions if not self.world.watch.in_books(row["id"])]
 
     def _move_money(self, deed: str) -> None:
-        paid = self._sessions("complete", "paid")
+        paid = [row for row in self._sessions("complete") if row["payment_status"] == "paid"]
         if not paid:
             return
-        fresh = [row for row in paid if not self._is_known(row)]
+        fresh = self._unheard(paid)
         # Often the one that the shop has not heard of: that is where it could go wrong.
         session = self.rng.choice(fresh if fresh and self.rng.random() < 0.5 else paid[-10:])
-        if deed == "refund" and session in fresh:
-            self.world.reach("C32")
         intent, dashboard = session["payment_intent"], self.world.engine.dashboard
         try:
             if deed == "dispute":
@@ -147,12 +158,9 @@ class Keeper:
                 dashboard.refund(intent, None if deed == "refund" else part)
         except Refusal:
             self.world.outcomes["refund refused at Stripe"] += 1
-
-    def _is_known(self, session: dict[str, Any]) -> bool:
-        query = "SELECT paid_at FROM commands WHERE id = ?"
-        command = session["metadata"].get("command_id")
-        row = self.world.driver.execute(query, (command,)).fetchone()
-        return row is None or row[0] is not None
+        else:
+            if deed == "refund" and session in fresh:
+                self.world.reach("C32")
 
 
 def _with_activity(product: Product, *, active: bool) -> Product:

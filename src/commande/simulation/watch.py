@@ -6,17 +6,20 @@ made it; each line is compared with what the stand-in for Stripe knows to be tru
 
 from collections import Counter
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final
 
 import orjson
 
 from commande.core.command import SETTLED
 from commande.core.letter import Letter
+from commande.core.payment import StripeEvent
 from commande.flows.checkout import Opened
 from commande.simulation.stage import Stage
 
 _NEWS: Final = "SELECT seq, what, id, one, two, three, four FROM watched WHERE seq > ?"
 _PAID: Final = "SELECT snapshot, currency FROM commands WHERE id = ?"
+_SOLD: Final = "SELECT id FROM products WHERE active"
 _MONEY: Final = frozenset(SETTLED)
 # What a line of the history shows to have happened.
 _FACTS: Final = {
@@ -29,6 +32,9 @@ _FACTS: Final = {
     "disputed": "C33",
     "event_failed": "C51",
 }
+_REFUNDS: Final = ("charge.refund", "refund.")
+# A handler may have looked just before the refund came, and stood still: so long it cannot.
+_LONG: Final = 200.0
 # Errors that a delayed event may name: facts of ours. Anything else is a defect that was hidden.
 _EXPECTED: Final = frozenset(
     {
@@ -49,6 +55,11 @@ class Violation:
     def __str__(self) -> str:
         return f"{self.invariant}: {self.fact}"
 
+    @property
+    def is_crash(self) -> bool:
+        """Whether code of ours only fell over: loud, but no proof that the deed would be seen."""
+        return self.invariant == "I0" and " ended in " in self.fact
+
 
 class Watch:
     """What was seen so far in one world."""
@@ -67,10 +78,14 @@ class Watch:
         """Sessions whose address left the server."""
         self.letters: Counter[str] = Counter()
         """Message-IDs that were handed to the mail server."""
+        self._given_back: dict[str, float] = {}
+        """Payment intents of which a whole refund was heard by webhook, and when first."""
         self.violations: list[Violation] = []
 
     def cry(self, invariant: str, fact: str, command_id: str | None = None) -> None:
-        """Write a violation down; the world ends at the next step."""
+        """Write a violation down; the world ends within the hour."""
+        if invariant in self._stage.profile.tolerates:
+            return
         violation = Violation(invariant, fact, command_id)
         self._stage.scheduler.note(f"VIOLATION {violation}")
         self.violations.append(violation)
@@ -78,6 +93,11 @@ class Watch:
     def truth(self, session_id: str | None) -> dict[str, Any]:
         """The session as the stand-in knows it."""
         return self._stage.engine.state.get("session", session_id or "") or {}
+
+    def in_books(self, session_id: str) -> bool:
+        """Whether the shop knows that this session was paid."""
+        query = "SELECT 1 FROM payments WHERE stripe_session_id = ?"
+        return self._driver.execute(query, (session_id,)).fetchone() is not None
 
     def is_processing(self, session: dict[str, Any]) -> bool:
         """Whether money of a completed session is on its way."""
@@ -120,6 +140,21 @@ class Watch:
         if len(payable) > 1:
             self.cry("I4", f"{len(payable)} sessions of one command can be paid", opened.command_id)
 
+    def heard(self, event: StripeEvent) -> None:
+        """An event was stored and acknowledged; one that tells a whole refund is remembered."""
+        intent = event.object.get("payment_intent")
+        if (
+            isinstance(intent, str)
+            and event.type.startswith(_REFUNDS)
+            and self._is_refunded(intent)
+        ):
+            self._given_back.setdefault(intent, self._stage.scheduler.now)
+
+    def _is_refunded(self, intent: str) -> bool:
+        rows = self._stage.engine.state.rows
+        charge = rows["payment_intent"].get(intent, {}).get("latest_charge")
+        return bool(rows["charge"].get(charge or "", {}).get("refunded"))
+
     def letter_sent(self, letter: Letter) -> None:
         """A letter reaches the mail server: its cause must be committed."""
         self.letters[letter.message_id] += 1
@@ -155,6 +190,8 @@ class Watch:
         elif new in _MONEY and old not in _MONEY:
             self._check_paid(id_, session)
         elif new == "expired":
+            if self._stage.points.served("clean-up") > 1:
+                self._stage.reach("C39")
             self._check_tombstone(id_, function)
 
     def _check_paid(self, id_: str, session_id: str | None) -> None:
@@ -169,10 +206,16 @@ class Watch:
         if (snapshot["total_minor"], currency) != charged:
             self.cry("I2", f"the snapshot says {snapshot['total_minor']}, charged was {charged[0]}",
                      id_)  # fmt: skip
+        if not self._all_sold([line["product_id"] for line in snapshot["lines"]]):
+            self._stage.reach("C30")
         lines = self._stage.engine.state.rows["checkout"].get(session_id or "", {}).get("lines", ())
         frozen = [(line["unit_minor"], line["quantity"]) for line in snapshot["lines"]]
         if frozen != [(line["price"]["unit_amount"], line["quantity"]) for line in lines]:
             self.cry("I5", "the snapshot's lines are not those that were charged", id_)
+
+    def _all_sold(self, products: list[str]) -> bool:
+        sold = {id_ for (id_,) in self._driver.execute(_SOLD)}
+        return sold.issuperset(products)
 
     def _check_tombstone(self, id_: str, function: str) -> None:
         for session_id in self.sessions.get(id_, ()):
@@ -205,9 +248,14 @@ class Watch:
         query = "SELECT count(*) FROM messages WHERE kind = 'paid' AND command_id = ?"
         if self._driver.execute(query, (command,)).fetchone()[0] > 1:
             self.cry("I6", "a second confirmation was queued", command)
-        query = "SELECT paid_at FROM commands WHERE id = ?"
-        if self._driver.execute(query, (command,)).fetchone()[0] is None:
+        query = "SELECT paid_at, paid_session_id FROM commands WHERE id = ?"
+        paid_at, session = self._driver.execute(query, (command,)).fetchone()
+        if paid_at is None:
             self.cry("I6", "a confirmation was queued for a command that is not paid", command)
+        intent = self.truth(session).get("payment_intent") or ""
+        heard = self._given_back.get(intent, inf)
+        if self._stage.scheduler.now - heard > _LONG and self._is_refunded(intent):
+            self.cry("I6", "a payment was confirmed whose refund we had long heard of", command)
 
     def _event(
         self, id_: str, state: str, error: str | None, kind: str, session: str, _function: str
@@ -217,11 +265,13 @@ class Watch:
         if state == "done" and session is not None:
             self._stage.points.event_done(id_, kind, session)
 
-    def _fact(self, command: str, kind: str, source: str, detail: str, *_rest: Any) -> None:
+    def _fact(self, _command: str, kind: str, source: str, detail: str, *_rest: Any) -> None:
         if kind == "session_abandoned" and "too_old" in detail:
             self._stage.reach("C6")
         point = _FACTS.get(kind)
+        if kind == "price_moved" and orjson.loads(detail)["current_minor"] is None:
+            point = None  # not moved, but gone: see C30
         if point is not None:
             self._stage.reach(point)
         if kind == "paid":
-            self._stage.points.paid(command, source)
+            self._stage.points.paid(source)

@@ -21,11 +21,15 @@ def mutant(
     layers: int = 1,
     faults: Mapping[str, float] | None = None,
     seconds: Mapping[str, float] | None = None,
+    without: tuple[Seed, ...] = (),
+    tolerates: frozenset[str] = frozenset(),
 ) -> Callable[[Seed], Mutant]:
     """Make a mutant of a function that does it on the bench; the function's name is its name."""
 
     def register(make: Seed) -> Mutant:
-        return Mutant(make.__name__, breaks, make, faults or {}, seconds or {}, layers)
+        return Mutant(
+            make.__name__, breaks, make, faults or {}, seconds or {}, layers, without, tolerates
+        )
 
     return register
 
@@ -36,6 +40,11 @@ def module(name: str) -> Any:
 
 async def do_nothing(*_given: Any, **_more: Any) -> None:
     """The duty is off."""
+
+
+async def see_no_difference(*_given: Any, **_more: Any) -> tuple[int, int]:
+    """No charge compared, none that differs."""
+    return 0, 0
 
 
 def with_new_key(real: Any, place: int) -> Any:
@@ -104,3 +113,20 @@ def always_creating(real: Any) -> Any:
 def nobody_asks(bench: Bench) -> None:
     """No worker asks Stripe about attempts: a layer that covers much."""
     bench.function(f"{FLOWS}.reconcile", "_ask_about", lambda _: do_nothing)
+
+
+def nobody_reads(bench: Bench) -> None:
+    """Stripe's events are not listed: what the webhook lost stays lost."""
+    bench.function(f"{FLOWS}.reconcile", "read_events", lambda _: do_nothing)
+
+
+def nobody_compares(bench: Bench) -> None:
+    """Stripe's charges of the day are not compared with the books: it heals what was not heard."""
+    bench.function(f"{FLOWS}.ledger", "compare_charges", lambda _: see_no_difference)
+
+
+def any_move(bench: Bench) -> None:
+    """Statuses move as anybody likes: neither our table of moves nor the database objects."""
+    bench.drop("TRIGGER", "commands_status_moves")
+    bench.sql.append("PRAGMA ignore_check_constraints = ON")
+    bench.function(f"{CORE}.command", "may_move", lambda _: lambda _old, _new: True)
