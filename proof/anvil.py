@@ -7,17 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 import orjson
-from sqlalchemy import Connection, func, select
 
-from commande.db import Database, open_database
-from commande.db.inbox import count_events
-from commande.db.outbox import count_messages
-from commande.db.tables import commands, history, messages, payments
+from commande.db import open_database
 from proof.board import Moment
-from proof.books import find_half_made
+from proof.books import (
+    NEVER,
+    ONCE,
+    count_effects,
+    count_unsettled,
+    count_waiting,
+    find_half_made,
+)
 from proof.crew import PATIENCE, SECRET, WEBHOOK, Crew
 from proof.crowd import KEY, an_order
 from proof.effects import sent_letters
@@ -49,6 +52,10 @@ _TOLD: Final = {
 }
 
 
+def unseen(_done: int) -> None:
+    """Nobody watches."""
+
+
 @dataclass
 class Case:
     """One command and what was answered about it."""
@@ -70,7 +77,7 @@ class Anvil:
     name: str
     waves: int
     broken: str | None = None
-    tell: Callable[[int], None] = id
+    tell: Callable[[int], None] = unseen
     """Told how many commands are done."""
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -275,7 +282,7 @@ class Anvil:
     async def _come_to_rest(self) -> None:
         """Nobody asks any more; the workers finish what they hold."""
         give_up = time.monotonic() + PATIENCE
-        while await self._db.read(_waiting):
+        while await self._db.read(count_waiting) or await self._db.read(count_unsettled):
             if time.monotonic() > give_up:
                 break  # what is left half done is told by the comparison
             await asyncio.sleep(0.05)
@@ -288,12 +295,12 @@ class Anvil:
 
     async def _count_effects(self) -> list[str]:
         """Of each paid command one of everything, of each other one nothing."""
-        effects = await effects_of(self._db)
+        effects = await self._db.read(count_effects)
         wrong = []
         for case in self._cases:
             one = effects.pop(case.command, "is gone")
-            self.counts["paid commands"] += one == _ONCE
-            if one != _ONCE and not (case.late and one == _NEVER):
+            self.counts["paid commands"] += one == ONCE
+            if one != ONCE and not (case.late and one == NEVER):
                 wrong.append(f"{case.command}: {one}")
         wrong += [f"{command} was not ordered" for command in effects]
         letters = Counter(sent_letters(self._letters))
@@ -307,36 +314,6 @@ class Anvil:
 _KINDS: Final = (
     "checkout.session.completed", "checkout.session.async_payment_succeeded", "charge.succeeded",
 )  # fmt: skip
-_ONCE: Final = "snapshots 1, payments 1, letters 1, lines 1"
-_NEVER: Final = "snapshots 0, payments 0, letters 0, lines 0"
-
-
-async def effects_of(db: Database) -> dict[str, str]:
-    """What each command's payment left behind, counted, by command id."""
-    return await db.read(_effects)
-
-
-def _effects(conn: Connection) -> dict[str, str]:
-    def counted(table: Any, *condition: Any) -> dict[str, int]:
-        query = select(table.c.command_id, func.count()).where(*condition)
-        return dict(conn.execute(query.group_by(table.c.command_id)).all())
-
-    applied = counted(payments)
-    letters = counted(messages, messages.c.kind == "paid")
-    lines = counted(history, history.c.kind == "paid")
-    return {
-        row.id: f"snapshots {int(row.snapshot is not None)}, payments {applied.get(row.id, 0)}, "
-        f"letters {letters.get(row.id, 0)}, lines {lines.get(row.id, 0)}"
-        for row in conn.execute(select(commands.c.id, commands.c.snapshot))
-    }
-
-
-def _waiting(conn: Connection) -> int:
-    """Events and letters that somebody still holds, and fences that stand."""
-    fenced = select(func.count()).where(commands.c.status.in_(["unpaid", "expiring"]))
-    standing: int = conn.execute(fenced).scalar_one()
-    states = count_events(conn), count_messages(conn)
-    return standing + sum(found.get("pending", 0) for found in states)
 
 
 def _webhook(body: bytes) -> bytes:

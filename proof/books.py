@@ -3,13 +3,15 @@
 import asyncio
 import json
 import urllib.request
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from commande.core.command import AttemptState
 from commande.core.document import instant
 from commande.db import Database
+from commande.db.inbox import count_events
+from commande.db.outbox import count_messages
 from commande.db.tables import (
     attempts,
     commands,
@@ -21,6 +23,10 @@ from commande.db.tables import (
 )
 from proof.ledger import Facts, Ledger, Paid
 from tests.support.invariants import find_breaches
+
+_EFFECTS: Final = "snapshots {}, payments {}, letters {}, lines {}"
+ONCE: Final = _EFFECTS.format(1, 1, 1, 1)
+NEVER: Final = _EFFECTS.format(0, 0, 0, 0)
 
 
 async def find_losses(db: Database, facts: Facts) -> list[str]:
@@ -101,6 +107,37 @@ def find_half_made(conn: Connection) -> list[str]:
 def _delivered(stripe_url: str, key: str) -> set[str]:
     heard = _list(stripe_url, key, "/v1/events?limit=100&delivery_success=true")
     return {event["id"] for event in heard}
+
+
+def count_waiting(conn: Connection) -> int:
+    """Events and letters that somebody holds or that wait for somebody."""
+    return sum(found.get("pending", 0) for found in (count_events(conn), count_messages(conn)))
+
+
+def count_unsettled(conn: Connection) -> int:
+    """Commands that are neither paid nor closed."""
+    open_ = commands.c.status.in_(["unpaid", "expiring", "processing"])
+    count: int = conn.execute(select(func.count()).where(open_)).scalar_one()
+    return count
+
+
+def count_effects(conn: Connection) -> dict[str, str]:
+    """What each command's payment left behind, by command id: ``ONCE``, ``NEVER`` or wrong."""
+
+    def counted(table: Table, *condition: ColumnElement[bool]) -> dict[str, int]:
+        query = select(table.c.command_id, func.count()).where(*condition)
+        return {row[0]: row[1] for row in conn.execute(query.group_by(table.c.command_id))}
+
+    paid = counted(payments)
+    letters = counted(messages, messages.c.kind == "paid")
+    lines = counted(history, history.c.kind == "paid")
+    return {
+        row.id: _EFFECTS.format(
+            int(row.snapshot is not None), paid.get(row.id, 0), letters.get(row.id, 0),
+            lines.get(row.id, 0),
+        )
+        for row in conn.execute(select(commands.c.id, commands.c.snapshot))
+    }  # fmt: skip
 
 
 async def find_refund_gaps(db: Database, stripe_url: str, key: str) -> list[str]:

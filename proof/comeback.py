@@ -19,11 +19,10 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from commande.db import open_database
-from commande.db.inbox import count_events
 from commande.db.outbox import count_messages
 from commande.db.tables import attempts
 from proof.board import Moment
-from proof.books import find_refund_gaps
+from proof.books import count_waiting, find_refund_gaps
 from proof.copies import copy_of
 from proof.crew import PATIENCE, SECRET, Crew, Hand
 from proof.crowd import KEY, Crowd
@@ -197,7 +196,7 @@ class Comeback:
         db = open_database(self.url)
         try:
             give_up = time.monotonic() + PATIENCE
-            while await db.read(_waiting) or not await self._all_heard():
+            while await db.read(count_waiting) or not await self._all_heard():
                 if time.monotonic() > give_up:
                     return ["I12: it does not come to rest"]
                 await asyncio.sleep(0.05)
@@ -235,10 +234,6 @@ class Comeback:
         self.counts.update({"letters sent": len(sent), "of them afterwards": len(sent) - len(left)})
         repeats = Counter(set(left)) + Counter(sent[len(left) :])
         return [f"letter {key} was sent {n} times" for key, n in repeats.items() if n > 1]
-
-
-def _waiting(conn: Connection) -> int:
-    return sum(found.get("pending", 0) for found in (count_events(conn), count_messages(conn)))
 
 
 def _recovered(conn: Connection) -> int:

@@ -33,9 +33,9 @@ class Line(asyncio.Protocol):
 
     async def open(self) -> None:
         """Connect."""
-        parts = urlsplit(self._url)
+        host, _, port = urlsplit(self._url).netloc.partition(":")
         loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: self, parts.hostname, parts.port)
+        await loop.create_connection(lambda: self, host, int(port))
 
     async def ask(self, requests: list[bytes]) -> list[Heard]:
         """All of them at once. Raises ConnectionError when the line breaks."""

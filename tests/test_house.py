@@ -12,7 +12,7 @@ from tests.support import house
 from tests.support.house import Rule, Source
 
 ROOT = Path(__file__).parent.parent
-EVERYWHERE = ("src", "tests", "bench")
+EVERYWHERE = ("src", "tests", "bench", "proof")
 
 # room or folder, rule, a snippet that breaks it, one that does not
 RULES: dict[str, tuple[tuple[str, ...], Rule, str, str]] = {
@@ -74,7 +74,7 @@ async def f(shop):
         "def opens(row, given):\n    return row.token_sha256 == sha256(given) or given != ''\n",
     ),
     "names_say_what_a_thing_is": (
-        ("src", "bench"),
+        ("src", "bench", "proof"),
         house.vague_names,
         "class PaymentService:\n    pass\n",
         "class Database:\n    pass\n",
@@ -86,7 +86,7 @@ async def f(shop):
         "def test_it(monkeypatch):\n    monkeypatch.setenv('PORT', '1')\n",
     ),
     "nothing_is_left_open": (
-        ("src", "bench"),
+        ("src", "bench", "proof"),
         house.left_open,
         "x = 1  # TOD" + "O later\n",
         "x = 1  # a to-do list\n",

@@ -177,7 +177,7 @@ def test_a_python_without_ensurepip_is_told_which_package_mends_it(
 
 
 def test_the_scripts_are_plain_posix_shell() -> None:
-    for script in ("demo", "test", "check", "bench", "environment.sh"):
+    for script in ("demo", "test", "check", "bench", "proof", "environment.sh"):
         text = (ROOT / "scripts" / script).read_text()
         subprocess.run(["sh", "-n", ROOT / "scripts" / script], check=True)
         assert "[[" not in text
@@ -186,5 +186,6 @@ def test_the_scripts_are_plain_posix_shell() -> None:
 
 def test_ci_runs_the_tests_and_everything_may_be_run() -> None:
     assert "scripts/test" in (ROOT / ".ci" / "run").read_text()
-    for name in ("scripts/demo", "scripts/test", "scripts/check", "scripts/bench", ".ci/run"):
+    scripts = ("demo", "test", "check", "bench", "proof")
+    for name in (*(f"scripts/{script}" for script in scripts), ".ci/run"):
         assert os.access(ROOT / name, os.X_OK), f"{name} lacks its run bit"

@@ -85,6 +85,10 @@ FITS: dict[str, Callable[[str, str, str, list[str]], bool]] = {
 OTHERS = ("never forgets", "takes its time")
 
 
+def _is_among(_header: str, true: str, _empty: str, given: list[str]) -> bool:
+    return true in given
+
+
 def seeded(bug: str) -> Any:
     """A verification with one bug, or with none."""
 
@@ -92,7 +96,7 @@ def seeded(bug: str) -> Any:
         stamp, given = _stamp_and_signatures(header)
         meant = MEANT.get(bug, bytes)(body)
         true, empty = (signature(meant, stamp, secret) for secret in (SECRET, ""))
-        fits = FITS.get(bug, lambda _h, true, _e, given: true in given)
+        fits = FITS.get(bug, _is_among)
         good = fits(header or "", true, empty, given)
         if bug == "takes its time":
             _takes_its_time(given)

@@ -117,7 +117,7 @@ def says(
 
 def tell(conn: Connection, report: PaymentReport, now: datetime = NOW, **options: Any) -> Settled:
     """Write a report that was read the moment before."""
-    given = {"source": "webhook", "as_of": now} | options
+    given: dict[str, Any] = {"source": "webhook", "as_of": now} | options
     return apply_report(conn, report, now=now, **given)
 
 

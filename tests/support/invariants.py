@@ -81,8 +81,8 @@ def conservation(books: Books) -> Iterator[str]:
             yield f"{session['id']} is paid and nobody wrote it down"
     shown = books.facts("attention_cleared")
     for row in books.payments:
-        session = books.sessions.get(row.stripe_session_id)
-        if session is None or not is_paid(session):
+        believed = books.sessions.get(row.stripe_session_id)
+        if believed is None or not is_paid(believed):
             yield f"{row.stripe_session_id} is written down as paid and is not"
         flagged = books.commands[row.command_id].attention or shown[row.command_id]
         back = max(row.refunded_minor, books.given_back()[row.stripe_session_id])

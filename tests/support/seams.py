@@ -84,6 +84,7 @@ def misreading(shop: Shop, **changes: Any) -> Shop:
     """A shop to which Stripe tells something else about every session that it reads."""
 
     async def around(real: Around, *args: Any) -> PaymentReport:
-        return replace(await real(*args), **changes)
+        report: PaymentReport = await real(*args)
+        return replace(report, **changes)
 
     return around_stripe(shop, "read_session", around)

@@ -169,7 +169,8 @@ class Stage:
         await asyncio.to_thread(self._request, "/sandbox-control/requests", None, "DELETE")
 
     async def sessions(self) -> list[Any]:
-        return (await self.stripe_get("/v1/checkout/sessions?limit=100"))["data"]
+        listed: list[Any] = (await self.stripe_get("/v1/checkout/sessions?limit=100"))["data"]
+        return listed
 
     async def session(self, opened: Opened) -> Any:
         return await self.stripe_get(f"/v1/checkout/sessions/{session_of(opened)}")

@@ -118,7 +118,8 @@ class Stand:
         self.v1 = self.client.v1
 
     def order(self, **changes: Any) -> stripe.checkout.Session:
-        return self.v1.checkout.sessions.create(an_order(**changes))
+        given: Any = an_order(**changes)
+        return self.v1.checkout.sessions.create(given)
 
     def paid(self, method: str = "pm_card_visa", **changes: Any) -> stripe.checkout.Session:
         session = self.order(**changes)

@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ class Judge:
     description: dict[str, Any]
     statuses: Counter[int] = field(default_factory=Counter)
     codes: frozenset[str] = field(default_factory=documented_codes)
-    _known: dict[str, Callable[[Any], Any]] = field(default_factory=dict, init=False)
+    _known: dict[str, jsonschema_rs.Draft202012Validator] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(cls, wire: Wire) -> "Judge":

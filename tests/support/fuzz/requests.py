@@ -50,7 +50,7 @@ raw_values = st.sampled_from(RAW_VALUES) | json_values
 def spoiled_documents(draw: st.DrawFn, documents: list[Any]) -> bytes:
     """A good document in which one to three values are not."""
     document = copy.deepcopy(draw(st.sampled_from(documents)))
-    values = []
+    values: list[Any] = []
     for _ in range(draw(st.integers(1, 3))):
         holders = list(_holders(document))
         parent, key = draw(st.sampled_from(holders))

@@ -1,0 +1,59 @@
+"""C45: an old copy is put back. The full figures come from `scripts/proof restore`."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commande.core.letter import Letter
+from proof.comeback import Comeback
+from proof.effects import Postbox, sent_letters
+from proof.premises import Cradle, Premises
+from tests.support.postgres import Postgres
+
+
+@pytest.fixture(scope="module")
+def cradle() -> Iterator[Cradle]:
+    with Cradle() as opened:
+        yield opened
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+)
+def test_c45_after_a_restore_every_payment_is_found_and_no_letter_leaves_twice(
+    cradle: Cradle, tmp_path: Path, request: pytest.FixtureRequest, database: str
+) -> None:
+    place = Premises.on_sqlite(cradle, tmp_path)
+    if database == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres_server")
+        url: str = request.getfixturevalue("postgres_url")
+        place = Premises.on_postgres(cradle, tmp_path, server, url)
+    seed = secrets.randbelow(10**6)
+    print(f"seed {seed}")
+    comeback = Comeback(place, f"{seed}-0", minutes=40)
+    assert asyncio.run(comeback.run()) == []
+    counts = comeback.counts
+    assert counts["paid orders that the copy did not have"] > 0
+    assert counts["letters held"] > 0
+    assert counts["letters sent"] > counts["of them afterwards"]
+
+
+@pytest.mark.slow
+def test_c45_control_without_reconcile_letters_leave_again(
+    cradle: Cradle, tmp_path: Path
+) -> None:
+    comeback = Comeback(Premises.on_sqlite(cradle, tmp_path), "control-0", 40, unasked=True)
+    found = asyncio.run(comeback.run())
+    assert any("was sent 2 times" in finding for finding in found)
+
+
+async def test_a_postbox_knows_each_letter_as_often_as_it_left(tmp_path: Path) -> None:
+    box = Postbox(tmp_path / "letters", 0.0)
+    assert sent_letters(tmp_path / "letters") == []
+    for key in ("a", "b", "a"):
+        await box.send(Letter(key, "x@example.com", "", "", ""))
+    assert sent_letters(tmp_path / "letters") == ["a", "b", "a"]
