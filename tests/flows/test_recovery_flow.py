@@ -2,13 +2,18 @@
 
 from datetime import timedelta
 
+import pytest
+
 from commande.core.command import Status
 from commande.db.commands import find_command
 from commande.db.discrepancies import list_discrepancies
 from commande.db.tables import commands, messages
+from commande.flows.notices import send_due
 from commande.flows.reconcile import reconcile
 from tests.support.stage import BOUQUET, SERVICE, Stage, session_of
 
+DEBIT_PAYS, DEBIT_FAILS = "DE08370400440532013003", "DE78370400440532013004"
+BANK_TAKES = 181.0
 LOSE = (
     "DELETE FROM history WHERE command_id = :id",
     "DELETE FROM attempts WHERE command_id = :id",
@@ -112,3 +117,73 @@ async def test_an_expired_session_of_a_lost_command_is_no_order(stage: Stage) ->
     await stage.hear("checkout.session.expired")
     await stage.work()
     assert await stage.shop.db.read(find_command, opened.command_id) is None
+
+
+async def states(stage: Stage) -> dict[str, str]:
+    return {row.kind: row.state for row in await stage.rows(messages)}
+
+
+async def test_c45_a_letter_that_waits_in_the_backup_is_held(stage: Stage) -> None:
+    await stage.come_back(await stage.buy())
+    assert await states(stage) == {"paid": "pending"}
+    await reconcile(stage.shop, stage.clock.now())
+    await send_due(stage.shop)
+    assert await states(stage) == {"paid": "held"}
+    assert stage.mail.letters == []
+
+
+async def test_c45_control_an_ordinary_reconciliation_holds_nothing(stage: Stage) -> None:
+    await stage.come_back(await stage.buy())
+    await reconcile(stage.shop)
+    await send_due(stage.shop)
+    assert await states(stage) == {"paid": "sent"}
+
+
+@pytest.mark.parametrize(("since", "state"), [(True, "held"), (False, "sent")])
+async def test_c45_the_letter_about_a_failed_debit_is_held_after_a_restore_only(
+    stage: Stage, since: bool, state: str
+) -> None:
+    opened = await stage.open()
+    await stage.pay(opened, DEBIT_FAILS)
+    await stage.come_back(opened)
+    await stage.pass_time(seconds=BANK_TAKES)
+    await reconcile(stage.shop, stage.clock.now() - timedelta(hours=1) if since else None)
+    await send_due(stage.shop)
+    assert await states(stage) == {"payment_failed": state}
+
+
+async def test_c45_a_debit_under_way_that_is_rebuilt_has_no_confirmation_yet(stage: Stage) -> None:
+    opened = await stage.open()
+    await stage.pay(opened, DEBIT_FAILS)
+    await lose_rows(stage, opened.command_id)
+    await reconcile(stage.shop, stage.clock.now() - timedelta(hours=1))
+    assert (await stage.command(opened)).status is Status.PROCESSING
+    assert await states(stage) == {}
+    await stage.pass_time(seconds=BANK_TAKES)
+    await reconcile(stage.shop)
+    assert (await stage.command(opened)).status is Status.UNPAID
+    assert "paid" not in await states(stage)
+
+
+async def test_c45_a_rebuilt_debit_that_succeeds_is_confirmed_once(stage: Stage) -> None:
+    opened = await stage.open()
+    await stage.pay(opened, DEBIT_PAYS)
+    await lose_rows(stage, opened.command_id)
+    await reconcile(stage.shop, stage.clock.now() - timedelta(hours=1))
+    await stage.pass_time(seconds=BANK_TAKES)
+    await reconcile(stage.shop)
+    await send_due(stage.shop)
+    assert (await stage.command(opened)).status is Status.PAID
+    assert await states(stage) == {"paid": "sent"}
+
+
+async def test_c45_what_happened_right_before_the_backup_and_was_heard_after_it_is_read(
+    stage: Stage,
+) -> None:
+    opened = await stage.buy()
+    await stage.come_back(opened)
+    await stage.refund(opened, 100)
+    since = stage.clock.now() + timedelta(seconds=5)
+    await stage.pass_time(days=3)
+    await reconcile(stage.shop, since)
+    assert (await stage.command(opened)).refunded_minor == 100

@@ -43,9 +43,7 @@ def test_c45_after_a_restore_every_payment_is_found_and_no_letter_leaves_twice(
 
 
 @pytest.mark.slow
-def test_c45_control_without_reconcile_letters_leave_again(
-    cradle: Cradle, tmp_path: Path
-) -> None:
+def test_c45_control_without_reconcile_letters_leave_again(cradle: Cradle, tmp_path: Path) -> None:
     comeback = Comeback(Premises.on_sqlite(cradle, tmp_path), "control-0", 40, unasked=True)
     found = asyncio.run(comeback.run())
     assert any("was sent 2 times" in finding for finding in found)
