@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 
 from sqlalchemy import Connection, select, text
 
 from commande.db import Database
 from commande.db.journal import read_history
 from commande.db.outbox import (
+    CLAIMED,
     LEASE,
     MAX_TRIES,
     Message,
@@ -19,6 +21,7 @@ from commande.db.outbox import (
     post_message,
 )
 from commande.db.tables import messages
+from commande.mail import DEADLINE
 from tests.support.counter import NOW, asked, later
 
 
@@ -120,3 +123,8 @@ async def test_a_slow_senders_failure_does_not_undo_what_another_sent(shop_db: D
     await shop_db.transaction(delay_message, last, "late", later(minutes=3))
     assert await shop_db.read(count_messages) == {"sent": 1}
     assert (await kinds(shop_db, command_id))["mail_failed"] == 0
+
+
+def test_a_hand_of_letters_is_sent_within_its_lease() -> None:
+    # Else another sender takes the last ones of a slow hand, and they leave twice.
+    assert CLAIMED * timedelta(seconds=DEADLINE + 3) <= LEASE

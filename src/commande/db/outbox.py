@@ -16,6 +16,8 @@ from commande.db.tables import messages
 MAX_TRIES: Final = 12
 # Longer than any send may take: a sender that died gives its letters back.
 LEASE: Final = timedelta(seconds=60)
+# A hand small enough to be sent within the lease one by one, even when each takes its whole time.
+CLAIMED: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def messages_due(conn: Connection, now: datetime) -> bool:
     return conn.execute(_IS_DUE, {"now": now}).first() is not None
 
 
-def claim_messages(conn: Connection, now: datetime, limit: int = 20) -> list[Message]:
+def claim_messages(conn: Connection, now: datetime, limit: int = CLAIMED) -> list[Message]:
     """Take due letters for a minute; two senders never hold the same one."""
     claimed = [Message(*row) for row in conn.execute(_DUE_FIRST, {"most": limit, "now": now})]
     if claimed:
