@@ -11,10 +11,8 @@ Some are paid in the very moment in which clean-up closes them. `scripts/proof h
 import argparse
 import asyncio
 import secrets
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -25,7 +23,6 @@ from proof.anvil import CONFIRMERS, DOORS, WAVE, WEBHOOKS, Anvil
 from proof.premises import Premises, opened_premises
 from proof.tally import Tally
 
-FINDINGS: Final = 20
 WAVES: Final = 15
 """Of one shop, before its books are compared."""
 RESULTS: Final = ("worlds", "requests", "paid commands", "letters sent", "paid in the same moment",
@@ -90,13 +87,10 @@ async def _live(anvil: Anvil) -> list[str]:
 def _add(place: Premises, tally: Tally, anvil: Anvil, findings: list[str]) -> None:
     """One shop's results; its folder is kept when something is wrong with it."""
     tally.counts.update(anvil.counts)
-    tally.counts.update({"worlds": 1, "findings": len(findings)})
+    tally.counts["worlds"] += 1
     if findings:
-        kept = Path(tempfile.mkdtemp(prefix="commande-hammer-found-"))
-        shutil.copytree(anvil.folder, kept, dirs_exist_ok=True)
-        place.keep(anvil.url, kept)
-        tally.findings += [f"shop {anvil.name}: {finding}" for finding in findings]
-        del tally.findings[FINDINGS:]
+        kept = place.keep(anvil.url, anvil.folder, "hammer")
+        tally.blame(f"shop {anvil.name}", findings)
         err.print(f"Shop {anvil.name} is kept in {kept}")
     place.clear(anvil.url, anvil.folder)
 

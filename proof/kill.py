@@ -10,10 +10,8 @@ books are compared with Stripe's. `scripts/proof kill --help`
 import argparse
 import asyncio
 import secrets
-import shutil
 import signal
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +23,6 @@ from proof.tally import Tally
 from proof.watched import BREAKS
 from proof.world import Plan, World
 
-FINDINGS: Final = 20
 RESULTS: Final = (
     "worlds", "journeys", "commands", "paid sessions", "connections broken",
     "acknowledged facts", "facts looked up", "lost", "half-made", "findings",
@@ -89,13 +86,9 @@ async def live(place: Premises, tally: Tally, plan: Plan) -> None:
     for seconds in world.restarts:
         tally.note("restart", seconds)
     if findings:
-        kept = Path(tempfile.mkdtemp(prefix="commande-kill-found-"))
-        shutil.copytree(world.folder, kept, dirs_exist_ok=True)
-        place.keep(world.url, kept)
+        kept = place.keep(world.url, world.folder, "kill")
         again = f"--seed {plan.name.partition('-')[0]} --world {plan.kills}"
-        tally.counts["findings"] += len(findings)
-        tally.findings += [f"world {plan.name}: {finding}" for finding in findings]
-        del tally.findings[FINDINGS:]
+        tally.blame(f"world {plan.name}", findings)
         err.print(f"World {plan.name} is kept in {kept}; the same plan again: {again}")
     place.clear(world.url, world.folder)
 

@@ -108,11 +108,14 @@ class Premises:
         self.server.execute(f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
         return self.server.url(database)
 
-    def keep(self, url: str, folder: Path) -> None:
-        """Save what a look into the database may tell."""
+    def keep(self, url: str, folder: Path, proof: str) -> Path:
+        """Save a shop in which something was found, with its rows; where."""
+        kept = Path(tempfile.mkdtemp(prefix=f"commande-{proof}-found-"))
+        shutil.copytree(folder, kept, dirs_exist_ok=True)
         if self.server is not None:
-            dump = [str(self.server.binaries / "pg_dump"), "-f", str(folder / "shop.sql"), url]
+            dump = [str(self.server.binaries / "pg_dump"), "-f", str(kept / "shop.sql"), url]
             subprocess.run(dump, check=False, timeout=60)
+        return kept
 
     def clear(self, url: str, folder: Path) -> None:
         """The shop is no more."""

@@ -10,10 +10,8 @@ before leaves again. `scripts/proof restore --help`
 import argparse
 import asyncio
 import secrets
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -25,7 +23,6 @@ from proof.comeback import Comeback
 from proof.premises import Premises, opened_premises
 from proof.tally import Tally
 
-FINDINGS: Final = 20
 AGES: Final = (1.0, 60.0)
 """Minutes."""
 RESULTS: Final = (
@@ -87,15 +84,12 @@ async def _live(comeback: Comeback) -> list[str]:
 def _add(place: Premises, tally: Tally, comeback: Comeback, findings: list[str]) -> None:
     """One restore; its folder is kept when something is wrong with it."""
     tally.counts.update(comeback.counts)
-    tally.counts.update({"rounds": 1, "findings": len(findings)})
+    tally.counts["rounds"] += 1
     tally.note("age", comeback.minutes)
     tally.note("reconcile", comeback.seconds)
     if findings:
-        kept = Path(tempfile.mkdtemp(prefix="commande-restore-found-"))
-        shutil.copytree(comeback.folder, kept, dirs_exist_ok=True)
-        place.keep(comeback.url, kept)
-        tally.findings += [f"shop {comeback.name}: {finding}" for finding in findings]
-        del tally.findings[FINDINGS:]
+        kept = place.keep(comeback.url, comeback.folder, "restore")
+        tally.blame(f"shop {comeback.name}", findings)
         err.print(f"Shop {comeback.name} is kept in {kept}")
     place.clear(comeback.url, comeback.folder)
 
@@ -110,7 +104,7 @@ def _print(tally: Tally) -> None:
         rows.add_row(f"  {name}", f"{counts[name]:,}")
     rows.add_row("  reconcile took at most", f"{tally.quantile('reconcile', 100):.1f} s")
     out.print(rows)
-    for finding in tally.findings[:FINDINGS]:
+    for finding in tally.findings:
         err.print(finding, soft_wrap=True, markup=False)
 
 

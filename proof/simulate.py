@@ -22,7 +22,6 @@ from proof.tally import Tally
 
 SHARE: Final = 10_000
 """Checkouts between two savings of the state."""
-FINDINGS: Final = 20
 Step = Callable[[int, int], None]
 
 
@@ -71,10 +70,10 @@ def simulate(tally: Tally, checkouts: int, seed: int, jobs: int, bar: Step) -> N
         )
         faults = totals.struck.total()
         counts.update({"worlds": totals.worlds, "checkouts": totals.checkouts, "faults": faults,
-                       "steps": totals.steps, "findings": len(totals.failures)})  # fmt: skip
+                       "steps": totals.steps})  # fmt: skip
         tally.note("seconds", totals.seconds)
-        broken = [f"seed {world.seed}: {world.violations[0]}" for world in totals.failures]
-        tally.findings = (tally.findings + broken)[:FINDINGS]
+        for world in totals.failures:
+            tally.blame(f"seed {world.seed}", [str(world.violations[0])])
         tally.save()
 
 
@@ -88,8 +87,7 @@ def hunt(tally: Tally, bugs: int, seed: int, bar: Step) -> None:
             continue
         found = catch(mutant, ground, seed)
         if found.median is None:
-            tally.counts["findings"] += 1
-            tally.findings.append(f"“{mutant.name}” was not caught")
+            tally.blame(mutant.name, ["was not caught"])
         else:
             tally.counts.update({"caught": 1, f"caught: {mutant.name}": 1})
             tally.note("worlds until caught", found.median)

@@ -3,9 +3,11 @@
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+FINDINGS: Final = 20
 
 
 class Tally:
@@ -24,6 +26,12 @@ class Tally:
                 raise ValueError(f"{path} is about {kept['about']}, not {about}")
             self.counts.update(kept["counts"])
             self.figures, self.findings = kept["figures"], kept["findings"]
+
+    def blame(self, where: str, findings: list[str]) -> None:
+        """Add what was wrong there; all of it is counted, the first few are kept."""
+        self.counts["findings"] += len(findings)
+        self.findings += [f"{where}: {finding}" for finding in findings]
+        del self.findings[FINDINGS:]
 
     def note(self, name: str, figure: float) -> None:
         """Add one figure, such as a time in seconds."""

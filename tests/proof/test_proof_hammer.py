@@ -5,24 +5,16 @@ The plan of a failure is repeated by its seed, its timing is not: `scripts/proof
 
 import asyncio
 import secrets
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from proof.anvil import AT_THE_MOMENT, CONFIRMERS, WAVE, WEBHOOKS, Anvil
 from proof.hammer import BROKEN
-from proof.premises import Cradle, Premises
+from proof.premises import Premises
 from proof.volley import Line, get, post
-from tests.support.postgres import Postgres
 
 WAVES = 2
-
-
-@pytest.fixture(scope="module")
-def cradle() -> Iterator[Cradle]:
-    with Cradle() as opened:
-        yield opened
 
 
 @pytest.mark.slow
@@ -30,9 +22,9 @@ def cradle() -> Iterator[Cradle]:
     "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 )
 def test_c14_c36_confirmers_webhooks_tabs_and_clean_up_at_once_have_one_effect(
-    cradle: Cradle, tmp_path: Path, request: pytest.FixtureRequest, database: str
+    premises: Callable[[str], Premises], database: str
 ) -> None:
-    place = _premises(cradle, tmp_path, request, database)
+    place = premises(database)
     seed = secrets.randbelow(10**6)
     print(f"seed {seed}")
     anvil = Anvil(place, f"{seed}-0", WAVES)
@@ -48,9 +40,9 @@ def test_c14_c36_confirmers_webhooks_tabs_and_clean_up_at_once_have_one_effect(
 
 @pytest.mark.slow
 def test_c14_control_looking_in_one_transaction_and_writing_in_another_is_caught(
-    cradle: Cradle, tmp_path: Path
+    premises: Callable[[str], Premises],
 ) -> None:
-    anvil = Anvil(Premises.on_sqlite(cradle, tmp_path), "control-0", 1, BROKEN)
+    anvil = Anvil(premises("sqlite"), "control-0", 1, BROKEN)
     found = asyncio.run(anvil.run())
     assert any("confirmations" in finding for finding in found)
     assert any("lines that say paid" in finding for finding in found)
@@ -86,12 +78,3 @@ async def test_a_line_gives_answers_in_the_order_of_the_questions_and_opens_agai
 def test_a_request_says_how_long_it_is() -> None:
     sent = post("/x", b"{}", Stripe_Signature="t=1")
     assert sent.endswith(b"Content-Length: 2\r\nStripe-Signature: t=1\r\n\r\n{}")
-
-
-def _premises(
-    cradle: Cradle, folder: Path, request: pytest.FixtureRequest, database: str
-) -> Premises:
-    if database == "sqlite":
-        return Premises.on_sqlite(cradle, folder)
-    server: Postgres = request.getfixturevalue("postgres_server")
-    return Premises.on_postgres(cradle, folder, server, request.getfixturevalue("postgres_url"))

@@ -8,16 +8,15 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from proof.board import Board, new_board
 from proof.ledger import Ledger, Opening, Paid
-from proof.premises import ROOT, Cradle, Premises
+from proof.premises import ROOT, Premises
 from proof.world import Plan, World
-from tests.support.postgres import Postgres
 
 DIE = """
 import sys, time
@@ -31,25 +30,17 @@ board.reach("committed")
 """
 
 
-@pytest.fixture(scope="module")
-def cradle() -> Iterator[Cradle]:
-    with Cradle() as opened:
-        yield opened
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("database", "kills"),
     [("sqlite", 12), pytest.param("postgresql", 6, marks=pytest.mark.postgres)],
 )
 def test_i11_i12_a_shop_that_is_killed_again_and_again_loses_nothing(
-    cradle: Cradle,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
+    premises: Callable[[str], Premises],
     database: str,
     kills: int,
 ) -> None:
-    place = _premises(cradle, tmp_path, request, database)
+    place = premises(database)
     seed = secrets.randbelow(10**6)
     print(f"seed {seed}")
     # On a busy machine all deaths may come before the first yes: then nothing was tried yet.
@@ -65,9 +56,9 @@ def test_i11_i12_a_shop_that_is_killed_again_and_again_loses_nothing(
 
 @pytest.mark.slow
 def test_i11_control_a_shop_that_answers_before_its_commit_is_caught(
-    cradle: Cradle, tmp_path: Path
+    premises: Callable[[str], Premises],
 ) -> None:
-    place = Premises.on_sqlite(cradle, tmp_path)
+    place = premises("sqlite")
     for number in range(5):
         plan = Plan(f"control-{number}", 8, broken="early-answer", aim=("answering", 3, 0.01))
         found = asyncio.run(World(place, plan).run())
@@ -103,12 +94,3 @@ def test_a_ledger_hears_two_answers_to_one_question(tmp_path: Path) -> None:
     assert len(ledger.wrong) == 2
     assert ledger.facts().count == 2
     assert len((tmp_path / "ledger").read_bytes().splitlines()) == 7
-
-
-def _premises(
-    cradle: Cradle, folder: Path, request: pytest.FixtureRequest, database: str
-) -> Premises:
-    if database == "sqlite":
-        return Premises.on_sqlite(cradle, folder)
-    server: Postgres = request.getfixturevalue("postgres_server")
-    return Premises.on_postgres(cradle, folder, server, request.getfixturevalue("postgres_url"))

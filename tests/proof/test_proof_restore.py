@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,14 +10,7 @@ import pytest
 from commande.core.letter import Letter
 from proof.comeback import Comeback
 from proof.effects import Postbox, sent_letters
-from proof.premises import Cradle, Premises
-from tests.support.postgres import Postgres
-
-
-@pytest.fixture(scope="module")
-def cradle() -> Iterator[Cradle]:
-    with Cradle() as opened:
-        yield opened
+from proof.premises import Premises
 
 
 @pytest.mark.slow
@@ -25,13 +18,9 @@ def cradle() -> Iterator[Cradle]:
     "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 )
 def test_c45_after_a_restore_every_payment_is_found_and_no_letter_leaves_twice(
-    cradle: Cradle, tmp_path: Path, request: pytest.FixtureRequest, database: str
+    premises: Callable[[str], Premises], database: str
 ) -> None:
-    place = Premises.on_sqlite(cradle, tmp_path)
-    if database == "postgresql":
-        server: Postgres = request.getfixturevalue("postgres_server")
-        url: str = request.getfixturevalue("postgres_url")
-        place = Premises.on_postgres(cradle, tmp_path, server, url)
+    place = premises(database)
     seed = secrets.randbelow(10**6)
     print(f"seed {seed}")
     comeback = Comeback(place, f"{seed}-0", minutes=40)
@@ -43,8 +32,10 @@ def test_c45_after_a_restore_every_payment_is_found_and_no_letter_leaves_twice(
 
 
 @pytest.mark.slow
-def test_c45_control_without_reconcile_letters_leave_again(cradle: Cradle, tmp_path: Path) -> None:
-    comeback = Comeback(Premises.on_sqlite(cradle, tmp_path), "control-0", 40, unasked=True)
+def test_c45_control_without_reconcile_letters_leave_again(
+    premises: Callable[[str], Premises],
+) -> None:
+    comeback = Comeback(premises("sqlite"), "control-0", 40, unasked=True)
     found = asyncio.run(comeback.run())
     assert any("was sent 2 times" in finding for finding in found)
 

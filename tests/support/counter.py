@@ -81,12 +81,12 @@ def claim(key: str = "", body: str = "body", *, from_caller: bool = True) -> Cla
     return Claim(key or IDS.ref(), body, from_caller)
 
 
-def asked(conn: Connection, **changes: Any) -> Opening:
+def asked(conn: Connection, /, **changes: Any) -> Opening:
     """A command whose session Stripe was not asked for yet."""
     return open_command(conn, order(**changes), ticket(), claim())
 
 
-def opened(conn: Connection, **changes: Any) -> Opening:
+def opened(conn: Connection, /, **changes: Any) -> Opening:
     """A command whose session is open."""
     return open_session(conn, asked(conn, **changes))
 
@@ -121,7 +121,7 @@ def tell(conn: Connection, report: PaymentReport, now: datetime = NOW, **options
     return apply_report(conn, report, now=now, **given)
 
 
-def paid(conn: Connection, **changes: Any) -> Settled:
+def paid(conn: Connection, /, **changes: Any) -> Settled:
     """A command that is paid a minute later."""
     return tell(conn, says(opened(conn, **changes).attempt), later(minutes=1))
 
