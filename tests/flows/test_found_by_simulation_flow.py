@@ -9,7 +9,7 @@ import pytest
 from commande.core.command import Status
 from commande.core.payment import PaymentReport
 from commande.db import opening
-from commande.db.tables import attempts, events
+from commande.db.tables import attempts, commands, events, payments
 from commande.flows.checkout import OpeningDelayed, make_claim, make_ticket
 from commande.flows.reconcile import ReconcileReport, read_events
 from commande.flows.upkeep import expire_overdue, finish_openings
@@ -100,3 +100,26 @@ def _with_a_wrong_total(stage: Stage) -> Any:
         return replace(report, amount_minor=amount)
 
     return around_stripe(stage.shop, "create_session", misread)
+
+
+@pytest.mark.parametrize(("hours", "pay_with"), [(0, None), (23.5, "4242424242424242")])
+async def test_s03_c06_a_strangers_session_is_not_taken_for_the_one_that_was_lost(
+    stage: Stage, hours: float, pay_with: str | None
+) -> None:
+    """It names the attempt whose opening died, but carries no seal of ours (seed 206)."""
+    await stage.fail("500_before", path="/v1/checkout/sessions", count=None)
+    with pytest.raises(OpeningDelayed):
+        await stage.open((BREAD, 2))
+    [row] = await stage.rows(attempts)
+    words = {"app": "commande", "command_id": row.command_id, "attempt_id": row.id,
+             "total": str(row.amount_minor), "currency": "eur", "mac": "0" * 64}  # fmt: skip
+    forged = await stage.control(
+        "sessions", {"amount": row.amount_minor, "metadata": words, "pay_with": pay_with}
+    )
+    await stage.recover()
+    if hours:
+        await stage.pass_time(hours=hours)
+    await finish_openings(stage.shop)
+    assert forged["id"] not in {row.stripe_session_id for row in await stage.rows(attempts)}
+    assert await stage.rows(payments) == []
+    assert [row.status for row in await stage.rows(commands)] == ["unpaid"]

@@ -175,14 +175,26 @@ async def _make_session(shop: Shop, found: Opening) -> PaymentReport:
     attempt = found.attempt
     if attempt.last_error == "indeterminate":
         # Stripe keeps its 5xx under the key and would replay it, yet may have made the session.
-        until = shop.clock.now()
-        made = await shop.stripe.find_session(attempt.created_at, until, attempt.id)
+        made = await find_session(shop, attempt, shop.clock.now())
         if made is not None:
             return made
         raise StripeRefused("Stripe lost this attempt.", stripe_code="indeterminate")
     rates = await _know_tax_rates(shop, found)
     parameters = resolve_tax_rates(attempt.parameters, rates)
     return await shop.stripe.create_session(parameters, attempt.idempotency_key)
+
+
+async def find_session(shop: Shop, attempt: Attempt, until: datetime) -> PaymentReport | None:
+    """The session that Stripe made for this attempt up to then, if it did.
+
+    Whoever else makes sessions in the account may write the attempt's id into theirs: only the
+    shop's seal proves one to be ours.
+    """
+
+    def is_ours(metadata: dict[str, str]) -> bool:
+        return metadata.get("attempt_id") == attempt.id and shop.seal.made(metadata)
+
+    return await shop.stripe.find_session(attempt.created_at, until, is_ours)
 
 
 async def _know_tax_rates(shop: Shop, found: Opening) -> dict[str, str]:

@@ -18,7 +18,7 @@ from commande.errors import (
     StripeObjectMissing,
     StripeUnavailable,
 )
-from commande.flows.checkout import make_ticket, reach_open
+from commande.flows.checkout import find_session, make_ticket, reach_open
 from commande.flows.settlement import expire_at_stripe
 from commande.shop import Shop
 
@@ -65,8 +65,7 @@ async def _reach_session(shop: Shop, attempt: Attempt) -> Attempt | None:
     now = shop.clock.now()
     if now - attempt.created_at < KEY_LIFETIME:
         return None
-    until = attempt.created_at + KEY_LIFETIME
-    report = await shop.stripe.find_session(attempt.created_at, until, attempt.id)
+    report = await find_session(shop, attempt, attempt.created_at + KEY_LIFETIME)
     if report is None:
         await shop.db.transaction(abandon_opening, attempt.id, "too_old", now)
         return attempt
