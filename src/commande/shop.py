@@ -1,7 +1,7 @@
 """The shop: its settings and the only effects its flows may have; built once, passed by hand."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -59,9 +59,13 @@ class StripeGateway(Protocol):
         ...
 
     async def find_session(
-        self, since: datetime, until: datetime, attempt_id: str
+        self,
+        since: datetime,
+        until: datetime,
+        attempt_id: str,
+        ours: Callable[[dict[str, str]], bool],
     ) -> PaymentReport | None:
-        """The session made in that window whose metadata names the attempt, if there is one."""
+        """The session made in that window whose metadata is ours and names the attempt, if any."""
         ...
 
     async def read_order(self, session_id: str) -> PaidOrder:

@@ -122,7 +122,7 @@ async def test_c5_a_session_behind_a_kept_500_is_found(counter):
     with pytest.raises(StripeUnavailable) as caught:
         await counter.open_session()
     assert caught.value.indeterminate
-    found = await counter.gateway.find_session(began, datetime.now(UTC), "a1")
+    found = await counter.gateway.find_session(began, datetime.now(UTC), "a1", bool)
     assert found is not None
     assert found.amount_minor == 5998
     assert found.state is PaymentState.OPEN

@@ -86,7 +86,7 @@ async def test_c5_a_lost_session_is_found_by_its_attempt(odd_stripe, open_to):
         page(session("cs_1", metadata={"attempt_id": "a1"})),
         says(session("cs_1", status="complete", payment_status="paid")),
     )
-    report = await open_to(odd_stripe.base).find_session(SINCE, UNTIL, "a1")
+    report = await open_to(odd_stripe.base).find_session(SINCE, UNTIL, "a1", bool)
     assert report is not None
     assert (report.session_id, report.paid) == ("cs_1", True)
     first, second, _ = sent(odd_stripe)
@@ -96,7 +96,18 @@ async def test_c5_a_lost_session_is_found_by_its_attempt(odd_stripe, open_to):
 
 async def test_a_session_that_was_never_made_is_not_found(odd_stripe, open_to):
     odd_stripe.will(page(session("cs_9", metadata={"attempt_id": "other"})))
-    assert await open_to(odd_stripe.base).find_session(SINCE, UNTIL, "a1") is None
+    assert await open_to(odd_stripe.base).find_session(SINCE, UNTIL, "a1", bool) is None
+
+
+async def test_i07_a_session_that_only_names_the_attempt_is_passed_over(odd_stripe, open_to):
+    forged = session("cs_9", metadata={"attempt_id": "a1", "mac": "forged"})
+    genuine = session("cs_1", metadata={"attempt_id": "a1", "mac": "sealed"})
+    odd_stripe.will(page(forged, genuine), says(genuine))
+    report = await open_to(odd_stripe.base).find_session(
+        SINCE, UNTIL, "a1", lambda metadata: metadata["mac"] == "sealed"
+    )
+    assert report is not None
+    assert report.session_id == "cs_1"
 
 
 async def test_events_come_oldest_first_over_all_pages(odd_stripe, open_to):

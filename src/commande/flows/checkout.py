@@ -176,7 +176,7 @@ async def _make_session(shop: Shop, found: Opening) -> PaymentReport:
     if attempt.last_error == "indeterminate":
         # Stripe keeps its 5xx under the key and would replay it, yet may have made the session.
         until = shop.clock.now()
-        made = await shop.stripe.find_session(attempt.created_at, until, attempt.id)
+        made = await shop.stripe.find_session(attempt.created_at, until, attempt.id, shop.seal.made)
         if made is not None:
             return made
         raise StripeRefused("Stripe lost this attempt.", stripe_code="indeterminate")

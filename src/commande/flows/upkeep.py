@@ -66,7 +66,7 @@ async def _reach_session(shop: Shop, attempt: Attempt) -> Attempt | None:
     if now - attempt.created_at < KEY_LIFETIME:
         return None
     until = attempt.created_at + KEY_LIFETIME
-    report = await shop.stripe.find_session(attempt.created_at, until, attempt.id)
+    report = await shop.stripe.find_session(attempt.created_at, until, attempt.id, shop.seal.made)
     if report is None:
         await shop.db.transaction(abandon_opening, attempt.id, "too_old", now)
         return attempt

@@ -103,15 +103,22 @@ class Gateway:
             return report
 
     async def find_session(
-        self, since: datetime, until: datetime, attempt_id: str
+        self,
+        since: datetime,
+        until: datetime,
+        attempt_id: str,
+        ours: Callable[[dict[str, str]], bool],
     ) -> PaymentReport | None:
-        """The session made in that window whose metadata names the attempt, if there is one."""
+        """The session made in that window whose metadata is ours and names the attempt.
+
+        Whoever else uses the account can write the same names into a session of theirs.
+        """
         window = {"created": {"gte": _seconds(since), "lte": _seconds(until) + 1}}
         deadline = self._client.deadline()
         call = Call("list_sessions", "get", SESSIONS, window)
         async for raw in self._list(call, deadline):
             report = _read(report_session, raw)
-            if report.metadata.get("attempt_id") == attempt_id:
+            if report.metadata.get("attempt_id") == attempt_id and ours(report.metadata):
                 return await self._read_session(report.session_id, deadline)
         return None
 
