@@ -103,6 +103,17 @@ async def test_a_session_that_was_never_made_is_not_found(odd_stripe, open_to):
     assert await open_to(odd_stripe.base).find_session(SINCE, UNTIL, names_a1) is None
 
 
+async def test_i07_a_session_that_is_not_the_one_is_passed_over(odd_stripe, open_to):
+    forged = session("cs_9", metadata={"attempt_id": "a1", "mac": "forged"})
+    genuine = session("cs_1", metadata={"attempt_id": "a1", "mac": "sealed"})
+    odd_stripe.will(page(forged, genuine), says(genuine))
+    report = await open_to(odd_stripe.base).find_session(
+        SINCE, UNTIL, lambda metadata: metadata["mac"] == "sealed"
+    )
+    assert report is not None
+    assert report.session_id == "cs_1"
+
+
 async def test_events_come_oldest_first_over_all_pages(odd_stripe, open_to):
     odd_stripe.will(page(event(5), event(4), more=True), page(event(3), event(2), more=True),
                     page(event(1)))  # fmt: skip

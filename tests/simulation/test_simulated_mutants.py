@@ -17,7 +17,13 @@ from commande.simulation.run import run_world
 from commande.simulation.shrink import shrink
 
 # Where to begin so that it takes few worlds; docs/simulation.md tells how many it takes otherwise.
-FIRST: dict[str, int] = {}
+FIRST = {
+    "retry_replaces_complete": 26,
+    "bury_without_reading": 13,
+    "bury_with_live_attempts": 11,
+    "done_before_the_effect": 8,
+    "double_refund": 4,
+}
 BUDGET = 40
 FEW = 12
 

@@ -190,7 +190,8 @@ def mutant_markdown(caught: Sequence[Catch]) -> str:
             "seed", "given away by")  # fmt: skip
     rules = ("---", "---", "---:", "---", "---:", "---:", "---:", "---:", "---")
     rows = [head, rules, *map(_cells, caught)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+    # A pattern's asterisks are no emphasis.
+    return "\n".join(f"| {' | '.join(cells)} |".replace("*", "\\*") for cells in rows)
 
 
 def _cells(one: Catch) -> tuple[str, ...]:
