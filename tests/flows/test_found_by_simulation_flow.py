@@ -59,25 +59,6 @@ async def test_c51_c52_what_was_given_up_in_an_outage_is_tried_again_after_it(
     assert await stage.breaches() == []
 
 
-async def test_i07_a_forged_session_is_not_found_in_place_of_a_lost_one(stage: Stage) -> None:
-    """An attempt too old for its key was given whatever paid session wrote its id.
-
-    Another program of the same account paid one of its own, and our command became paid.
-    """
-    wrong, _ = await _two_stuck(stage)
-    attempt = next(row for row in await stage.rows(attempts) if row.command_id == wrong)
-    names = {"app": "commande", "command_id": wrong, "attempt_id": attempt.id,
-             "total": str(attempt.amount_minor), "currency": "eur", "mac": "0" * 64}  # fmt: skip
-    forged = {"amount": attempt.amount_minor, "metadata": names, "pay_with": "pm_card_visa"}
-    assert "error" not in await stage.control("sessions", forged)
-    await stage.pass_time(hours=23, minutes=30)
-    await finish_openings(stage.shop)
-    assert await stage.rows(payments) == []
-    found = next(row for row in await stage.rows(attempts) if row.id == attempt.id)
-    assert (found.state, found.stripe_session_id) == ("closed", None)
-    assert {row.status for row in await stage.rows(commands)} == {"unpaid"}
-
-
 async def test_an_opening_whose_total_is_not_ours_does_not_stop_the_others(stage: Stage) -> None:
     """The worker's duty ended with it, and every stuck opening behind it waited for ever."""
     wrong, right = await _two_stuck(stage)
@@ -122,7 +103,7 @@ def _with_a_wrong_total(stage: Stage) -> Any:
 
 
 @pytest.mark.parametrize(("hours", "pay_with"), [(0, None), (23.5, "4242424242424242")])
-async def test_s03_c06_a_strangers_session_is_not_taken_for_the_one_that_was_lost(
+async def test_s03_c06_i07_a_strangers_session_is_not_taken_for_the_one_that_was_lost(
     stage: Stage, hours: float, pay_with: str | None
 ) -> None:
     """It names the attempt whose opening died, but carries no seal of ours (seed 206)."""
