@@ -39,7 +39,7 @@ async def test_c10_giving_an_attempt_up_does_not_close_the_session_another_calle
     """
     found = await shop_db.transaction(asked)
     command_id, attempt_id = found.command.id, found.attempt.id
-    await shop_db.transaction(release_opening, attempt_id, "indeterminate", NOW)
+    await shop_db.transaction(release_opening, found.attempt, "indeterminate", NOW)
     worker = await shop_db.transaction(claim_opening, command_id, ticket(later(seconds=1)))
     assert (worker.mine, worker.attempt.last_error) == (True, "indeterminate")
     await shop_db.transaction(open_session, found)

@@ -243,7 +243,7 @@ async def test_c10_the_database_refuses_a_second_live_attempt(shop_db: Database)
 
 async def test_only_one_of_many_callers_holds_the_lease(shop_db: Database) -> None:
     found = await shop_db.transaction(asked)
-    await shop_db.transaction(release_opening, found.attempt.id, "unavailable", NOW)
+    await shop_db.transaction(release_opening, found.attempt, "unavailable", NOW)
     claims = await asyncio.gather(
         *(shop_db.transaction(claim_opening, found.command.id, ticket()) for _ in range(6))
     )
@@ -294,10 +294,20 @@ async def test_the_total_of_stripe_is_frozen_where_tax_was_rounded(shop_db: Data
     assert await shop_db.read(list_attempts, found.command.id) == [attempt]
 
 
+async def test_a_lease_that_somebody_else_took_is_not_given_back(shop_db: Database) -> None:
+    slow = await shop_db.transaction(asked)
+    quick = await shop_db.transaction(claim_opening, slow.command.id, ticket(later(seconds=14)))
+    assert quick.mine
+    await shop_db.transaction(release_opening, slow.attempt, "unavailable", later(seconds=15))
+    third = await shop_db.transaction(claim_opening, slow.command.id, ticket(later(seconds=16)))
+    assert not third.mine
+    assert await shop_db.read(list_attempts, slow.command.id) == [quick.attempt]
+
+
 async def test_a_delay_is_told_once_per_reason(shop_db: Database) -> None:
     found = await shop_db.transaction(asked)
     for reason in ("unavailable", "unavailable", "indeterminate"):
-        await shop_db.transaction(release_opening, found.attempt.id, reason, NOW)
+        await shop_db.transaction(release_opening, found.attempt, reason, NOW)
     assert (await kinds(shop_db, found.command.id)).count("session_delayed") == 2
 
 

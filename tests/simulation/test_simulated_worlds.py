@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from commande.db.connection import TransactionConnection
 from commande.simulation.campaign import choose_seeds, run_campaign
 from commande.simulation.ground import Ground
 from commande.simulation.points import ELSEWHERE, POINTS
@@ -96,7 +95,7 @@ def test_every_known_point_is_either_counted_or_said_to_be_tested_elsewhere() ->
 
 
 def test_the_short_way_to_the_rows_leaves_the_trace_of_the_long_one(ground: Ground) -> None:
-    long_way = Ground(TransactionConnection)
+    long_way = Ground(short=False)
     for seed in (3, 4):
         short = run_world(draw_profile(seed), ground)
         assert run_world(draw_profile(seed), long_way).fingerprint == short.fingerprint

@@ -14,6 +14,7 @@ from commande.db.connection import (
     run_plainly,
 )
 from commande.db.group import Call, GroupRunner, driver_of
+from commande.db.shortcut import ShortConnection
 from commande.db.sqlite_file import prepare_in_memory, read_in_memory, sqlite_engine
 
 
@@ -22,7 +23,8 @@ class InlineDatabase:
 
     ``before`` is awaited with the function's name ahead of each: there a seeded scheduler
     decides who goes on, or that nobody does. Without it nothing ever yields. Databases may
-    share an ``engine``, and with it the compiled statements.
+    share an ``engine``, and with it the compiled statements; with ``short`` each statement is
+    compiled once and for all (see ``shortcut.py``).
     """
 
     dialect = "sqlite"
@@ -32,10 +34,11 @@ class InlineDatabase:
         before: Callable[[str], Awaitable[None]] | None = None,
         *,
         engine: Engine | None = None,
-        connect: Callable[[Engine], TransactionConnection] = TransactionConnection,
+        short: bool = False,
     ) -> None:
+        kind = ShortConnection if short else TransactionConnection
         self._before = before
-        self._connection = prepare_in_memory(connect(engine or sqlite_engine(None)))
+        self._connection = prepare_in_memory(kind(engine or sqlite_engine(None)))
         self.driver = driver_of(self._connection)
         self._runner = GroupRunner(self._connection)
 

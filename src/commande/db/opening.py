@@ -319,10 +319,13 @@ def mark_open(
     return replace(attempt, quote=adopted, **values)
 
 
-def release_opening(conn: Connection, attempt_id: str, error: str, now: datetime) -> None:
-    """Give the lease back after Stripe did not answer; the next caller or the worker goes on."""
-    attempt = _lock_attempt(conn, attempt_id)
-    if attempt.state is AttemptState.CREATING:
+def release_opening(conn: Connection, held: Attempt, error: str, now: datetime) -> None:
+    """Give the lease back after Stripe did not answer; the next caller or the worker goes on.
+
+    A lease that ran out and was taken by somebody else is theirs.
+    """
+    attempt = _lock_attempt(conn, held.id)
+    if attempt.state is AttemptState.CREATING and attempt.tries == held.tries:
         change_attempt(conn, attempt, opening_until=now, last_error=error)
         record(
             conn, attempt.command_id, now, "session_delayed", "stripe",

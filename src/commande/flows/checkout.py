@@ -156,7 +156,7 @@ async def _ask_stripe(shop: Shop, found: Opening) -> Attempt | None:
         report = await _make_session(shop, found)
     except StripeUnavailable as error:
         kind = "indeterminate" if error.indeterminate else "unavailable"
-        await shop.db.transaction(opening.release_opening, attempt.id, kind, shop.clock.now())
+        await shop.db.transaction(opening.release_opening, attempt, kind, shop.clock.now())
         raise
     except StripeRefused as error:
         await _close_refused(shop, found, error)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from commande.core.cart import CartLine
 from commande.core.command import Status
@@ -19,11 +19,12 @@ from commande.flows.checkout import Opened, OpeningDelayed, open_checkout, retry
 from commande.flows.settlement import confirm_payment
 from commande.sandbox.errors import Refusal
 from commande.simulation.ground import CATALOGUE
-from commande.simulation.habits import CARD, HABITS, SCRIPTS
 from commande.simulation.scheduler import Reply, pause, wait_for
 
 if TYPE_CHECKING:
     from commande.simulation.world import World
+
+CARD: Final = "4242424242424242"
 
 
 class Shopper:
@@ -42,22 +43,10 @@ class Shopper:
         self.key: str | None = None
         """The Idempotency-Key that the front end sends, if it does."""
 
-    async def live(self) -> None:
-        """The customer's whole story."""
-        rng = self.rng
-        await self._order()
-        if not self.addresses:
-            self.world.outcomes["gave up"] += 1
-            return
-        names, weights = zip(*HABITS, strict=True)
-        habit = rng.choices(names, weights)[0]
-        self.world.outcomes[habit] += 1
-        await pause(rng.expovariate(1 / 40.0))
-        await SCRIPTS[habit](self)
-
     # -- ordering ------------------------------------------------------------------------------
 
-    async def _order(self) -> None:
+    async def place_order(self) -> None:
+        """Order, and again while there is neither a payment page nor patience left."""
         rng, key = self.rng, None
         if rng.random() < 0.5:
             key = f"key-{self.number}-{rng.getrandbits(32)}"

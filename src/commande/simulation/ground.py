@@ -1,21 +1,18 @@
 """What every world begins with: an empty shop with a small catalogue, made once and copied."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from pydantic import SecretStr
-from sqlalchemy import Engine
 
 from commande.core.product import Price, Product
 from commande.db.catalogue import upsert_products
-from commande.db.connection import TransactionConnection
 from commande.db.inline import InlineDatabase
 from commande.db.modules import COMMANDS, add_module
 from commande.db.schema import create_all
 from commande.settings import Settings
-from commande.simulation.shortcut import ShortConnection
 from commande.simulation.triggers import TRIGGERS
 
 START: Final = 1_790_000_000.0
@@ -51,10 +48,8 @@ CATALOGUE: Final = (
 class Ground:
     """The database and the settings that worlds of one process take turns on."""
 
-    def __init__(
-        self, connect: Callable[[Engine], TransactionConnection] = ShortConnection
-    ) -> None:
-        self.rows = InlineDatabase(connect=connect)
+    def __init__(self, *, short: bool = True) -> None:
+        self.rows = InlineDatabase(short=short)
         self.driver = self.rows.driver
         self._make()
         self.image = self.rows.image()

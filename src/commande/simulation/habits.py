@@ -1,34 +1,31 @@
 """What customers do with an open payment page: each follows one of these scripts."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from commande.errors import PaymentNotCompleted, PriceChanged
+from commande.simulation.customers import CARD, Shopper
 from commande.simulation.scheduler import pause, wait_for
 
-if TYPE_CHECKING:
-    from commande.simulation.customers import Shopper
-
-CARD: Final = "4242424242424242"
 _DECLINED: Final = ("4000000000000002", "4000000000009995")
 _SEPA_GOOD: Final = "DE89370400440532013000"
 _SEPA_BAD: Final = "DE62370400440532013001"
 _DISPUTED: Final = "4000000000000259"
 _HOUR: Final = 3600.0
 # What customers do with an open payment page, and how often.
-HABITS: Final = (
+_HABITS: Final = (
     ("pays", 40), ("pays twice", 6), ("declined", 8), ("closes the tab", 14), ("goes back", 8),
     ("two tabs", 8), ("direct debit", 10), ("comes late", 6), ("leaves", 16), ("disputes", 2),
 )  # fmt: skip
 
 
-async def _pays(me: "Shopper") -> None:
+async def _pays(me: Shopper) -> None:
     if me.pay():
         await pause(me.rng.random() * 4)
         await me.come_back()
 
 
-async def _pays_twice(me: "Shopper") -> None:
+async def _pays_twice(me: Shopper) -> None:
     """Pays, comes back in two windows at once, opens the page again; some want the same twice."""
     if not me.pay():
         return
@@ -50,7 +47,7 @@ async def _pays_twice(me: "Shopper") -> None:
         me.world.reach("C11")
 
 
-async def _declined(me: "Shopper") -> None:
+async def _declined(me: Shopper) -> None:
     for _ in range(me.rng.randint(1, 3)):
         me.pay(me.rng.choice(_DECLINED))
         await pause(me.rng.random() * 60)
@@ -60,7 +57,7 @@ async def _declined(me: "Shopper") -> None:
         await me.come_back()
 
 
-async def _closes_the_tab(me: "Shopper") -> None:
+async def _closes_the_tab(me: Shopper) -> None:
     """Pays and sees no answer; some doubt later whether they did, and try to pay again."""
     if not me.pay(hasty=0.5) or me.rng.random() < 0.6:
         return
@@ -72,7 +69,7 @@ async def _closes_the_tab(me: "Shopper") -> None:
         me.world.watch.cry("I4", "a customer in doubt could pay twice", me.commands[paid])
 
 
-async def _goes_back(me: "Shopper") -> None:
+async def _goes_back(me: Shopper) -> None:
     """Back and forth; sometimes an address from before is still open in the history."""
     for _ in range(me.rng.randint(1, 4)):
         await me.retry()
@@ -84,7 +81,7 @@ async def _goes_back(me: "Shopper") -> None:
         await me.come_back()
 
 
-async def _two_tabs(me: "Shopper") -> None:
+async def _two_tabs(me: Shopper) -> None:
     """The cancel page twice at once; then both tabs pay."""
     await pause(me.rng.choice((0.0, 600.0, 22.6 * _HOUR, 23.2 * _HOUR)))
     if me.command is None:
@@ -105,7 +102,7 @@ async def _two_tabs(me: "Shopper") -> None:
         await me.come_back(address)
 
 
-async def _direct_debit(me: "Shopper") -> None:
+async def _direct_debit(me: Shopper) -> None:
     means = _SEPA_BAD if me.rng.random() < 0.5 else _SEPA_GOOD
     if not me.pay(means):
         return
@@ -126,7 +123,7 @@ async def _direct_debit(me: "Shopper") -> None:
             await me.come_back()
 
 
-async def _comes_late(me: "Shopper") -> None:
+async def _comes_late(me: Shopper) -> None:
     """Pays around the hour when the session expires and clean-up comes."""
     await pause(me.rng.choice((22.4, 22.95, 22.999, 23.5, 24.0, 24.02)) * _HOUR)
     if me.rng.random() < 0.6:
@@ -141,20 +138,33 @@ async def _comes_late(me: "Shopper") -> None:
             await me.come_back()
 
 
-async def _leaves(me: "Shopper") -> None:
+async def _leaves(me: Shopper) -> None:
     if me.rng.random() < 0.3:
         await pause(me.rng.random() * 26 * _HOUR)
         await me.retry()
 
 
-async def _disputes(me: "Shopper") -> None:
+async def _disputes(me: Shopper) -> None:
     if me.pay(_DISPUTED):
         await me.come_back()
 
 
-SCRIPTS: Final[dict[str, Callable[["Shopper"], Any]]] = {
+_SCRIPTS: Final[dict[str, Callable[[Shopper], Any]]] = {
     "pays": _pays, "pays twice": _pays_twice, "declined": _declined,
     "closes the tab": _closes_the_tab, "goes back": _goes_back, "two tabs": _two_tabs,
     "direct debit": _direct_debit, "comes late": _comes_late, "leaves": _leaves,
     "disputes": _disputes,
 }  # fmt: skip
+
+
+async def live(me: Shopper) -> None:
+    """The customer's whole story."""
+    await me.place_order()
+    if not me.addresses:
+        me.world.outcomes["gave up"] += 1
+        return
+    names, weights = zip(*_HABITS, strict=True)
+    habit = me.rng.choices(names, weights)[0]
+    me.world.outcomes[habit] += 1
+    await pause(me.rng.expovariate(1 / 40.0))
+    await _SCRIPTS[habit](me)

@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from commande.simulation.audit import Audit
 from commande.simulation.customers import Shopper
 from commande.simulation.ground import START, Ground
+from commande.simulation.habits import live
 from commande.simulation.machinery import Courier, Crew, Weather
 from commande.simulation.profile import Profile
 from commande.simulation.staff import Keeper, Stranger
@@ -83,7 +85,9 @@ def _people(world: World) -> None:
         after = arrivals.random() * profile.arrivals
         if f"customer-{number}" not in profile.without:
             shopper = Shopper(world, number)
-            scheduler.spawn(f"customer-{number}", shopper.live, rng=shopper.rng, after=after)
+            scheduler.spawn(
+                f"customer-{number}", partial(live, shopper), rng=shopper.rng, after=after
+            )
 
 
 def _calm_down(world: World) -> None:

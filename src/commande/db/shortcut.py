@@ -1,4 +1,4 @@
-"""The real statements, compiled once: what a simulated database runs instead of asking anew.
+"""The real statements, compiled once: what the database of a simulation runs.
 
 SQLAlchemy's own preparation of every execution takes a third of a simulation's time. Here a
 statement that is built once is compiled once, and goes straight to SQLite with the same SQL, the
