@@ -133,13 +133,19 @@ class Crew:
             hand.forget()
 
     def read_log(self) -> list[str]:
-        """What the shop itself calls an error: dying is none, and coming back is none."""
+        """What the shop itself calls an error: dying is none, and coming back is none.
+
+        Nor is a database that another process kept for five seconds, because the disk or the
+        machine stood still: that is answered with 503, nothing was written, and whoever asked asks
+        again.
+        """
         lines = (self.folder / "log").read_text().splitlines()
         told = [orjson.loads(line) if line.startswith("{") else {"event": line} for line in lines]
         return [
             f"log: {line['event']} {line.get('exception', '')[-300:]}"
             for line in told
             if line.get("level") not in ("warning", "info", "debug")
+            and (line["event"], line.get("reason")) != ("database_failed", "SQLITE_BUSY")
         ]
 
 
