@@ -4,6 +4,7 @@ import json
 import os
 import random
 import time
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -290,7 +291,7 @@ async def test_s12_random_bodies_never_break_the_server(kiosk: FrontEnd) -> None
         body = kiosk.order()
         for path in dice.sample(paths, dice.randint(1, 4)):
             try:
-                put(body, path, dice.choice(pieces))
+                put(body, path, deepcopy(dice.choice(pieces)))
             except (KeyError, TypeError, IndexError, AttributeError):
                 continue
         answer = await kiosk.post(CREATE, json.dumps(body).encode())
