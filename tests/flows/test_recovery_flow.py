@@ -5,12 +5,13 @@ from datetime import timedelta
 import pytest
 
 from commande.core.command import Status
+from commande.db.catalogue import upsert_products
 from commande.db.commands import find_command
 from commande.db.discrepancies import list_discrepancies
 from commande.db.tables import commands, messages
 from commande.flows.notices import send_due
 from commande.flows.reconcile import reconcile
-from tests.support.stage import BOUQUET, SERVICE, Stage, session_of
+from tests.support.stage import BOUQUET, SERVICE, WRAPPING, Stage, session_of
 
 DEBIT_PAYS, DEBIT_FAILS = "DE08370400440532013003", "DE78370400440532013004"
 BANK_TAKES = 181.0
@@ -65,6 +66,21 @@ async def test_c26_a_paid_order_whose_rows_were_lost_is_rebuilt_from_its_event(
     [letter] = await stage.rows(messages)
     assert letter.state == "held"
     assert stage.mail.letters == []
+
+
+async def test_c26_a_rebuilt_order_keeps_stripes_rounding_of_tax(stage: Stage) -> None:
+    await stage.shop.db.transaction(upsert_products, [WRAPPING], stage.clock.now())
+    await stage.control("settings", {"tax_rounding": "rate"})
+    opened = await stage.buy((SERVICE, 1), (WRAPPING.id, 1))
+    session = await stage.session(opened)
+    assert abs(int(session["metadata"]["total"]) - session["amount_total"]) == 1
+    await lose_rows(stage, opened.command_id)
+    await stage.hear("checkout.session.completed")
+    await stage.work()
+    command = await stage.command(opened)
+    assert (command.status, command.attention) == (Status.PAID, "recovered")
+    assert command.snapshot is not None
+    assert command.snapshot["total_minor"] == session["amount_total"]
 
 
 async def test_c45_reconcile_since_a_restore_rebuilds_everything_and_mails_nobody_twice(

@@ -54,6 +54,11 @@ CATALOGUE = [
     Product(SERVICE, "Livraison", tax_percentage=Decimal(20), tax_inclusive=False,
             prices=(Price("standard", 1033, "eur"),)),
 ]  # fmt: skip
+# With the service on one bill: rounded per line and per rate, their tax differs by a cent.
+WRAPPING = Product(
+    "507f1f77bcf86cd799439099", "Emballage", tax_percentage=Decimal(20), tax_inclusive=False,
+    prices=(Price("standard", 333, "eur"),),
+)  # fmt: skip
 JOHN = Customer(
     "John", "Doe", "john@example.com", "+33612345678", "123 Main St", "75001", "Paris", "FR"
 )

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from commande.core.command import AttemptState
 from commande.core.payment import PaymentReport
+from commande.core.pricing import adopt_total
 from commande.db.attempts import change_attempt, find_by_session, lock_attempt
 from commande.db.journal import record
 
@@ -37,6 +38,10 @@ def adopt_session(
     if attempt.state is AttemptState.CREATING:
         values["state"] = AttemptState.OPEN
         values["opened_at"] = now
+        adopted = adopt_total(attempt.quote, report.amount_minor or 0)
+        if adopted is not None:
+            # Stripe rounds tax in its own way; any other total is a mismatch, for a person.
+            values |= {"quote": adopted.to_dict(), "amount_minor": adopted.total_minor}
     change_attempt(conn, attempt, **values)
     record(
         conn, attempt.command_id, now, "session_adopted", "stripe",

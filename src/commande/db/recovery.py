@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from commande.core.command import AttemptState, Status
 from commande.core.document import Command
 from commande.core.payment import PaidOrder
-from commande.core.pricing import Quote
+from commande.core.pricing import Quote, adopt_total, quote
 from commande.core.session import LIFETIME
 from commande.db.attempts import (
     Attempt,
@@ -37,12 +37,12 @@ def recover_order(
         return
     if find_attempt(conn, metadata["attempt_id"]) is not None:
         raise SessionInvalid("This session copies the words of another one of ours.")
-    quote = Quote(report.currency or metadata["currency"], order.lines)
+    agreed, amount_minor = _agree(order, report.currency or metadata["currency"])
     made_at = report.created_at or now
     command_id = metadata["command_id"]
     if lock_command(conn, command_id) is None:
         refs = tuple(ref for ref in (metadata.get("ref"), spare_ref) if ref)
-        _insert_command(conn, order, quote, command_id, refs, locale, made_at, now)
+        _insert_command(conn, order, agreed, command_id, refs, locale, made_at, now)
         if report.paid:
             hold_message(conn, f"paid:{command_id}", "paid", command_id, now)
     known = [attempt.number for attempt in list_attempts(conn, command_id)]
@@ -55,9 +55,9 @@ def recover_order(
         state=AttemptState.CLOSED,
         idempotency_key=f"recovered-{metadata['attempt_id']}",
         parameters={},
-        quote=quote,
-        amount_minor=int(metadata["total"]),
-        currency=quote.currency,
+        quote=agreed,
+        amount_minor=amount_minor,
+        currency=agreed.currency,
         livemode=report.livemode,
         stripe_session_id=report.session_id,
         url=None,
@@ -76,10 +76,23 @@ def recover_order(
            session=report.session_id)  # fmt: skip
 
 
+def _agree(order: PaidOrder, currency: str) -> tuple[Quote, int]:
+    """What was sold, and the sealed total (minor units), moved by Stripe's rounding of tax alone.
+
+    With any other total the report that follows is a mismatch, for a person.
+    """
+    sealed, charged = int(order.report.metadata["total"]), order.report.amount_minor or 0
+    ours = quote(list(order.lines), currency)
+    adopted = adopt_total(ours, charged) if ours.total_minor == sealed else None
+    if adopted is None:
+        return Quote(currency, order.lines), sealed
+    return adopted, adopted.total_minor
+
+
 def _insert_command(
     conn: Connection,
     order: PaidOrder,
-    quote: Quote,
+    agreed: Quote,
     command_id: str,
     refs: tuple[str, ...],
     locale: str,
@@ -94,7 +107,7 @@ def _insert_command(
         ref=refs[0],
         status=Status.UNPAID,
         module_id=module.id,
-        currency=quote.currency,
+        currency=agreed.currency,
         cart=[
             {"product_id": line.product_id, "quantity": line.quantity, "type": line.type}
             for line in order.lines
