@@ -21,13 +21,12 @@ from commande.cli.terminal import err, out, progress, table
 from commande.logs import configure_logs
 from proof.disk import MANNERS, Disk, write_image
 from proof.recorder import Acknowledged, Event, Recorder
-from proof.tally import Tally
+from proof.tally import FINDINGS, Tally
 from proof.till import NAME, Level, Till, Told, make_shop
 
 ORDERS: Final = 40
 CUTS_OF_ONE: Final = 1000
 """Cuts of one recording: some 4,000 places, so that most are taken once or not at all."""
-FINDINGS: Final = 20
 STALE_INDEX: Final = 0.3
 GOES_ON: Final = 100
 """Every so many images the shop is opened on one and sells again."""

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 from commande.core.command import AttemptState
 from commande.core.payment import PaymentReport
 from commande.core.pricing import adopt_total
-from commande.db.attempts import change_attempt, find_by_session, lock_attempt
+from commande.db.attempts import change_attempt, lock_attempt
 from commande.db.journal import record
+from commande.db.pairs import knows_session
 
 
 def adopt_session(
@@ -25,8 +26,7 @@ def adopt_session(
     The caller has verified the seal. Repeat-safe. An attempt that already has another session is
     left alone, and so is a session whose attempt is gone.
     """
-    known = find_by_session(conn, session_id)
-    if known is not None:
+    if knows_session(conn, session_id):
         return True
     attempt = lock_attempt(conn, metadata["attempt_id"])
     if attempt is None or attempt.command_id != metadata["command_id"]:

@@ -56,13 +56,13 @@ _STATE, _QUOTE = _NAMES.index("state"), _NAMES.index("quote")
 # Built once, with bound parameters: building one costs several times as much as running it.
 _ALL: Final = select(*COLUMNS)
 _BY_ID: Final = _ALL.where(attempts.c.id == bindparam("attempt"))
-_LOCK: Final = (
+LOCK_COMMAND: Final = (
     select(commands.c.id)
     .join_from(attempts, commands, commands.c.id == attempts.c.command_id)
-    .where(attempts.c.id == bindparam("attempt"))
     .with_for_update(of=commands)
 )
-_BY_SESSION: Final = _ALL.where(attempts.c.stripe_session_id == bindparam("session"))
+"""Locks the command of an attempt: say of which."""
+_LOCK: Final = LOCK_COMMAND.where(attempts.c.id == bindparam("attempt"))
 _NEWEST_FIRST: Final = _ALL.where(attempts.c.command_id == bindparam("command")).order_by(
     attempts.c.number.desc()
 )
@@ -97,12 +97,6 @@ def lock_attempt(conn: Connection, attempt_id: str) -> Attempt | None:
     if locks_rows(conn):
         conn.execute(_LOCK, {"attempt": attempt_id})
     return find_attempt(conn, attempt_id)
-
-
-def find_by_session(conn: Connection, session_id: str) -> Attempt | None:
-    """The attempt that made this Stripe session: the proof that a session is ours."""
-    row = conn.execute(_BY_SESSION, {"session": session_id}).first()
-    return read_attempt(row) if row else None
 
 
 def list_attempts(conn: Connection, command_id: str) -> list[Attempt]:

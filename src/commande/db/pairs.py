@@ -23,12 +23,7 @@ _PAIR: Final = (
     .join_from(attempts, commands, commands.c.id == attempts.c.command_id)
     .where(_OURS)
 )
-_LOCK: Final = (
-    select(commands.c.id)
-    .join_from(attempts, commands, commands.c.id == attempts.c.command_id)
-    .where(_OURS)
-    .with_for_update(of=commands)
-)
+_LOCK: Final = attempt_rows.LOCK_COMMAND.where(_OURS)
 _SPLIT: Final = len(command_rows.COLUMNS)
 
 

@@ -12,7 +12,6 @@ from commande.core.session import LIFETIME
 from commande.db.attempts import (
     Attempt,
     find_attempt,
-    find_by_session,
     insert_attempt,
     list_attempts,
 )
@@ -20,6 +19,7 @@ from commande.db.commands import insert_command, lock_command
 from commande.db.journal import record
 from commande.db.modules import COMMANDS, find_module
 from commande.db.outbox import hold_message
+from commande.db.pairs import knows_session
 from commande.errors import CommandsModuleMissing, SessionInvalid
 
 
@@ -33,7 +33,7 @@ def recover_order(
     KeyError without metadata, SessionInvalid when the attempt stands and has another session.
     """
     report, metadata = order.report, order.report.metadata
-    if find_by_session(conn, report.session_id) is not None:
+    if knows_session(conn, report.session_id):
         return
     if find_attempt(conn, metadata["attempt_id"]) is not None:
         raise SessionInvalid("This session copies the words of another one of ours.")

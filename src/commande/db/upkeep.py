@@ -79,13 +79,17 @@ _CURSOR: Final = select(cursors.c.at).where(cursors.c.name == bindparam("cursor"
 _MOVE: Final = update(cursors).where(
     cursors.c.name == bindparam("cursor"), cursors.c.at < bindparam("until")
 )
+# How long each is kept, and what is forgotten then.
 _OLD: Final = (
-    delete(idempotency_keys).where(idempotency_keys.c.created_at < bindparam("until")),
-    delete(events).where(
-        events.c.state.in_(["done", "ignored", "foreign"]),
-        events.c.received_at < bindparam("until"),
+    (KEYS_KEPT, delete(idempotency_keys).where(idempotency_keys.c.created_at < bindparam("until"))),
+    (
+        EVENTS_KEPT,
+        delete(events).where(
+            events.c.state.in_(["done", "ignored", "foreign"]),
+            events.c.received_at < bindparam("until"),
+        ),
     ),
-    delete(workers).where(workers.c.beat_at < bindparam("until")),
+    (DAILY, delete(workers).where(workers.c.beat_at < bindparam("until"))),
 )
 
 
@@ -230,11 +234,7 @@ def move_cursor(conn: Connection, name: str, at: datetime) -> None:
 
 def prune(conn: Connection, now: datetime) -> int:
     """Forget old idempotency keys, handled events and dead workers; how many rows went."""
-    ages = (KEYS_KEPT, EVENTS_KEPT, DAILY)
-    return sum(
-        conn.execute(statement, {"until": now - age}).rowcount
-        for statement, age in zip(_OLD, ages, strict=True)
-    )
+    return sum(conn.execute(forget, {"until": now - age}).rowcount for age, forget in _OLD)
 
 
 def beat(conn: Connection, name: str, now: datetime) -> None:
