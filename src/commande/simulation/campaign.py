@@ -1,5 +1,6 @@
 """Many worlds: as many as it takes for so many checkouts, in one process or several."""
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -96,7 +97,12 @@ def _outcomes(seeds: list[int], jobs: int) -> Iterator[Outcome]:
 def _ground() -> Ground:
     """One for each process of a campaign."""
     silence()
-    return Ground()
+    ground = Ground()
+    # Worlds leave little behind in cycles: what is loaded by now need not be looked at again, and
+    # the rest less often (a sixth faster).
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    return ground
 
 
 def _run(seed: int) -> Outcome:
