@@ -1,7 +1,8 @@
 """Reports in any order, doubled and stale, leave the same command behind."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 
 import pytest
@@ -39,11 +40,12 @@ class Ledger:
     paid_session: str | None = None
     attempts: dict[str, AttemptState] = field(default_factory=dict)
     payments: dict[str, str] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
 
     def receive(self, report: PaymentReport, judge: Judge) -> None:
         session = report.session_id
         state = self.attempts.setdefault(session, AttemptState.OPEN)
-        attempt = AttemptFacts(session, 5998, "eur", livemode=False, state=state)
+        attempt = AttemptFacts(session, 5998, "eur", False, state, session in self.failed)
         decision = judge(CommandFacts(self.status, self.paid_session), attempt, report)
         self.move(decision.status)
         self.attempts[session] = decision.attempt or state
@@ -52,6 +54,8 @@ class Ledger:
             self.record(session, "applied")
         elif decision.action is Action.DUPLICATE:
             self.record(session, "duplicate")
+        elif decision.action is Action.FAILED:
+            self.failed.add(session)
 
     def record(self, session: str, outcome: str) -> None:
         assert self.payments.setdefault(session, outcome) == outcome
@@ -75,9 +79,20 @@ def a_report(session: int, state: PaymentState, refunded: int) -> PaymentReport:
     )
 
 
+@dataclass(frozen=True)
+class Life:
+    """What is told of some sessions."""
+
+    deliveries: list[PaymentReport | str]
+    """In any order, doubled, with clean-up between."""
+    last: list[PaymentReport]
+    """Each session's last reading."""
+    late: list[PaymentReport]
+    """Answers that were on their way while the last readings came."""
+
+
 @st.composite
-def lives(draw: st.DrawFn) -> tuple[list[PaymentReport | str], list[PaymentReport]]:
-    """Deliveries in any order, doubled, with clean-up between; then each session's last reading."""
+def lives(draw: st.DrawFn) -> Life:
     stories = draw(st.lists(st.sampled_from(STORIES), min_size=1, max_size=4))
     refunds = [draw(st.sampled_from([0, 100, 5998])) for _ in stories]
     readings = [
@@ -88,16 +103,16 @@ def lives(draw: st.DrawFn) -> tuple[list[PaymentReport | str], list[PaymentRepor
     anything = st.one_of(st.sampled_from(readings), st.sampled_from(["fence", "bury"]))
     last = [a_report(i, story[-1], refunds[i] * (story[-1] is PaymentState.PAID))
             for i, story in enumerate(stories)]  # fmt: skip
-    return draw(st.lists(anything, max_size=20)), draw(st.permutations(last))
+    late = st.lists(st.sampled_from(readings), max_size=4)
+    return Life(draw(st.lists(anything, max_size=20)), draw(st.permutations(last)), draw(late))
 
 
 def every_order_converges(judge: Judge) -> None:
     @forall(lives(), examples=500)
-    def _(life: tuple[list[PaymentReport | str], list[PaymentReport]]) -> None:
-        deliveries, last = life
+    def _(life: Life) -> None:
         ledger = Ledger()
         paid_by = None
-        for delivery in [*deliveries, *last]:
+        for delivery in [*life.deliveries, *life.last]:
             if isinstance(delivery, str):
                 ledger.clean_up(delivery)
             else:
@@ -105,11 +120,10 @@ def every_order_converges(judge: Judge) -> None:
             assert paid_by is None or ledger.paid_session == paid_by  # once paid, always paid
             paid_by = ledger.paid_session
             assert (paid_by is not None) == (ledger.status in SETTLED)
-        check_end(ledger, last)
-        before = Ledger(
-            ledger.status, ledger.paid_session, dict(ledger.attempts), dict(ledger.payments)
-        )
-        for report in last:  # reconciliation reads everything again, and nothing changes
+        check_end(ledger, life.last)
+        before = deepcopy(ledger)
+        # Reconciliation reads everything again, slow answers of before come in: nothing changes.
+        for report in [*life.last, *life.late]:
             ledger.receive(report, judge)
         assert ledger == before
 
@@ -162,6 +176,10 @@ def leaves_other_sessions_open(c: CommandFacts, a: AttemptFacts, r: PaymentRepor
     return decision
 
 
+def waits_for_what_failed(c: CommandFacts, a: AttemptFacts, r: PaymentReport) -> Decision:
+    return decide(c, replace(a, failed=False), r)
+
+
 @pytest.mark.parametrize(
     "bug",
     [
@@ -170,6 +188,7 @@ def leaves_other_sessions_open(c: CommandFacts, a: AttemptFacts, r: PaymentRepor
         unpays,
         buries_late_money,
         leaves_other_sessions_open,
+        waits_for_what_failed,
     ],
     ids=lambda bug: bug.__name__,
 )

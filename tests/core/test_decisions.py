@@ -58,15 +58,20 @@ class Meeting:
 
 
 def meetings() -> Iterator[Meeting]:
-    """Status × who paid × attempt × session state × each difference × refunds."""
+    """Status × who paid × attempt × failed before × session state × each difference × refunds."""
     parts = product(
-        Status, ("nobody", "this", "another"), AttemptState, PaymentState, REPORTS, REFUNDS
+        Status,
+        ("nobody", "this", "another"),
+        product(AttemptState, (False, True)),
+        PaymentState,
+        REPORTS,
+        REFUNDS,
     )
-    for status, payer, attempt_state, state, (differences, report), refunded in parts:
+    for status, payer, (attempt_state, failed), state, (differences, report), refunded in parts:
         paid_by = {"nobody": None, "this": report.session_id, "another": "cs_test_another"}[payer]
         yield Meeting(
             CommandFacts(status, paid_by),
-            AttemptFacts("cs_test_ours", AMOUNT, "eur", livemode=False, state=attempt_state),
+            AttemptFacts("cs_test_ours", AMOUNT, "eur", False, attempt_state, failed),
             replace(report, state=state, refunded_minor=refunded),
             differences,
         )
@@ -125,6 +130,8 @@ def expected_action(meeting: Meeting) -> Action:
         return Action.MISMATCH
     if payer == session:
         return Action.NOTHING
+    if meeting.attempt.failed and meeting.report.state is PaymentState.PROCESSING:
+        return Action.NOTHING
     return {
         PaymentState.OPEN: Action.NOTHING,
         PaymentState.PROCESSING: Action.PROCESSING,
@@ -147,7 +154,7 @@ def check_attention(meeting: Meeting, decision: Decision) -> None:
 
 
 def test_s04_every_meeting_is_judged_by_the_rules() -> None:
-    assert len(MEETINGS) == 7 * 3 * 5 * 5 * 16 * 5
+    assert len(MEETINGS) == 7 * 3 * 5 * 2 * 5 * 16 * 5
     answers_every_meeting(decide)
 
 
@@ -185,6 +192,10 @@ def forgets_that_it_was_paid(c: CommandFacts, a: AttemptFacts, r: PaymentReport)
     return decide(c, a, r)
 
 
+def waits_for_what_failed(c: CommandFacts, a: AttemptFacts, r: PaymentReport) -> Decision:
+    return decide(c, replace(a, failed=False), r)
+
+
 def drops_late_money(c: CommandFacts, a: AttemptFacts, r: PaymentReport) -> Decision:
     return Decision(Action.CLOSE) if c.status is Status.EXPIRED else decide(c, a, r)
 
@@ -199,6 +210,7 @@ def drops_late_money(c: CommandFacts, a: AttemptFacts, r: PaymentReport) -> Deci
         believes_any_session,
         pays_twice,
         forgets_that_it_was_paid,
+        waits_for_what_failed,
         drops_late_money,
     ],
     ids=lambda bug: bug.__name__,

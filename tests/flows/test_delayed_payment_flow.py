@@ -106,6 +106,30 @@ async def test_c21_an_old_failure_told_again_does_not_free_a_second_debit(stage:
     assert (await stage.command(opened)).status is Status.PROCESSING
 
 
+async def test_c21_an_answer_from_before_the_failure_does_not_make_the_command_wait(
+    stage: Stage,
+) -> None:
+    """A check's slow answer came in after the failure: nobody could pay any more (seed 4104)."""
+    opened = await _debit(stage, SEPA_FAILS)
+    stage.clock.offset += timedelta(minutes=6)
+
+    async def slow(real: Any, session_id: str) -> PaymentReport:
+        earlier: PaymentReport = await real(session_id)
+        await _bank_answers(stage)
+        await stage.hear("checkout.session.")
+        await stage.work()
+        assert (await stage.command(opened)).status is Status.UNPAID
+        return earlier
+
+    await check_due(around_stripe(stage.shop, "read_session", slow))
+    assert (await stage.command(opened)).status is Status.UNPAID
+    assert (await stage.kinds(opened)).count("payment_processing") == 1
+    again = await retry_payment(stage.shop, opened.command_id, opened.token)
+    await stage.pay(again)
+    assert (await stage.come_back(again)).paid
+    assert await stage.breaches() == []
+
+
 @pytest.mark.parametrize(
     "told",
     ["checkout.session.async_payment_failed", "checkout.session.expired"],

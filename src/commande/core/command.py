@@ -72,6 +72,8 @@ class AttemptFacts:
     currency: str
     livemode: bool
     state: AttemptState
+    failed: bool = False
+    """Whether Stripe has told us that its delayed payment failed."""
 
 
 class Action(StrEnum):
@@ -94,7 +96,7 @@ class Action(StrEnum):
     CLOSE = "close"
     """The session can no longer be paid."""
     NOTHING = "nothing"
-    """Not paid yet, or an older reading of the session that has paid since."""
+    """Not paid yet, or an older reading of a session that has paid or failed since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,8 @@ def decide(
     if report.state is PaymentState.OPEN or command.paid_session_id == report.session_id:
         return Decision(Action.NOTHING)
     if report.state is PaymentState.PROCESSING:
-        return _decide_processing(command)
+        # What failed is under way no more: a slow answer of an earlier moment brings nothing new.
+        return Decision(Action.NOTHING) if attempt.failed else _decide_processing(command)
     if report.state is PaymentState.FAILED:
         # Only the attempt that is under way frees the command: an old failure, told again, must
         # not, or a third session could be opened while the second one's money is on its way.

@@ -1,6 +1,6 @@
 """The transaction behind the one door to paid: a report from Stripe meets a command."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -19,12 +19,12 @@ from commande.core.command import (
 )
 from commande.core.document import Command
 from commande.core.letter import Kind
-from commande.core.payment import PaymentReport
+from commande.core.payment import PaymentReport, PaymentState
 from commande.db.attempts import Attempt, change_attempt, close_attempt
 from commande.db.catalogue import find_products
 from commande.db.commands import change_command, find_command
 from commande.db.inbox import finish_event, wake_money_events
-from commande.db.journal import record
+from commande.db.journal import has_fact, record
 from commande.db.outbox import hold_message, post_message
 from commande.db.pairs import Pair, lock_pair
 from commande.db.refunds import queue_refund
@@ -82,10 +82,13 @@ def apply_report(
 def _judge(conn: Connection, pair: Pair, report: PaymentReport, policy: Policy) -> Decision:
     """What the report means for the pair; a payment judged a mismatch once stays with a person."""
     command, attempt = pair.command, pair.attempt
+    session = report.session_id
+    asked = report.state is PaymentState.PROCESSING  # of interest then only
+    failed = asked and has_fact(conn, command.id, "payment_failed", session)
     facts = CommandFacts(command.status, command.paid_session_id)
-    decision = decide(facts, attempt.facts(report.session_id), report, policy)
+    decision = decide(facts, replace(attempt.facts(session), failed=failed), report, policy)
     settled_before = decision.action is Action.APPLY and attempt.state is AttemptState.COMPLETE
-    if settled_before and conn.execute(_PAYMENT, {"session": report.session_id}).first():
+    if settled_before and conn.execute(_PAYMENT, {"session": session}).first():
         return Decision(Action.MISMATCH, attempt=attempt.state, attention="payment_mismatch")
     return decision
 
