@@ -10,9 +10,10 @@ from commande.core.command import Status
 from commande.core.payment import PaymentReport
 from commande.db import opening
 from commande.db.catalogue import upsert_products
-from commande.db.tables import attempts, commands, events, payments
+from commande.db.tables import attempts, commands, events, payments, refunds
 from commande.flows.checkout import OpeningDelayed, make_claim, make_ticket
 from commande.flows.reconcile import ReconcileReport, read_events
+from commande.flows.refunds import finish_refunds, refund_command
 from commande.flows.upkeep import expire_overdue, finish_openings
 from tests.support.seams import around_stripe
 from tests.support.stage import BREAD, SERVICE, WRAPPING, Stage
@@ -143,4 +144,30 @@ async def test_c07_an_adopted_session_keeps_stripes_rounding_of_tax(stage: Stage
     [command] = await stage.rows(commands)
     assert (command.status, command.attention) == ("paid", None)
     assert command.snapshot["total_minor"] == session["amount_total"]
+    assert await stage.breaches() == []
+
+
+async def test_c52_a_refund_in_the_dashboard_is_taken_over_once_our_own_promise_is_refused(
+    stage: Stage,
+) -> None:
+    """Its event had been given up while the promise filled the payment (seed 5524)."""
+    opened = await stage.buy((BREAD, 2))
+    await stage.come_back(opened)
+    await stage.fail("500_before", path="/v1/refunds", method="POST", count=None)
+    assert (await refund_command(stage.shop, opened.command_id)).state == "creating"
+    await stage.refund(opened)
+    await stage.hear("charge.refunded")
+    await stage.sql("UPDATE events SET tries = 13 WHERE state = 'pending'")
+    await stage.work()
+    assert [row.state for row in await stage.rows(events)].count("dead") == 1
+    assert (await stage.command(opened)).status is Status.PAID
+
+    await stage.recover()
+    await stage.pass_time(hours=25)  # Stripe keeps the 500 under the promise's key for a day
+    await finish_refunds(stage.shop)
+    await stage.work()
+    assert (await stage.command(opened)).status is Status.REFUNDED
+    assert [(row.origin, row.state) for row in await stage.rows(refunds)] == [
+        ("shop", "failed"), ("stripe", "succeeded"),
+    ]  # fmt: skip
     assert await stage.breaches() == []

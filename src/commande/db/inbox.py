@@ -98,10 +98,14 @@ _GAVE_UP: Final = (
 )
 _GAVE_UP_SINCE: Final = select(events.c.stripe_event_id).where(*_GAVE_UP).limit(1)
 _TRY_AGAIN: Final = update(events).where(*_GAVE_UP).values(state="pending", tries=0)
-_WAKE: Final = update(events).where(
-    events.c.stripe_payment_intent_id == bindparam("intent"),
-    _MONEY_BACK,
-    events.c.state.in_(["ignored", "pending"]),
+_WAKE: Final = (
+    update(events)
+    .where(
+        events.c.stripe_payment_intent_id == bindparam("intent"),
+        _MONEY_BACK,
+        events.c.state.in_(["ignored", "pending", "dead"]),
+    )
+    .values(tries=0)
 )
 
 
@@ -225,7 +229,9 @@ def ignore_unless_ours(
 
 
 def wake_money_events(conn: Connection, payment_intent_id: str | None, now: datetime) -> None:
-    """Have refunds and disputes handled that were heard before their payment was written."""
+    """Have refunds and disputes handled that came too early: before their payment was written, or
+    while a promise of ours filled it.
+    """
     if payment_intent_id is not None:
         values = {"intent": payment_intent_id, "state": "pending", "next_at": now}
         conn.execute(_WAKE, values)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from commande.core.payment import RefundReport
 from commande.core.refund import GIVEN_BACK, STATES, Origin
 from commande.db.commands import change_command, find_command, lock_command
+from commande.db.inbox import wake_money_events
 from commande.db.journal import record
 from commande.db.sql import insert_once
 from commande.db.tables import payments, refunds
@@ -186,11 +187,15 @@ def delay_refund(conn: Connection, refund: Refund, error: str, now: datetime) ->
 
 
 def refuse_refund(conn: Connection, refund: Refund, error: str, now: datetime) -> None:
-    """Stripe refused for good: nothing was given back, and a person must know."""
+    """Stripe refused for good: nothing was given back, and a person must know.
+
+    Mostly because somebody gave it back in the dashboard; that refund now fits into the payment.
+    """
     match = (refunds.c.key == refund.key) & (refunds.c.state == "creating")
     values = {"state": "failed", "next_at": None, "last_error": error[:200], "updated_at": now}
     if conn.execute(update(refunds).where(match).values(values)).rowcount:
         _flag_failure(conn, refund.command_id, refund.key, refund.amount_minor, now)
+        wake_money_events(conn, refund.payment_intent_id, now)
 
 
 def write_refunds(
