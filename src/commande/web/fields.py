@@ -41,8 +41,8 @@ COUNTRIES: Final = frozenset(
     "TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA "
     "ZM ZW".split()
 )
-# A calendar has no use for later ones, and a slip of the year ("2205") is found.
-FARTHEST: Final = timedelta(days=5 * 366)
+# No rule of the shop, those are the module's: only what every calendar and zone can still show.
+FARTHEST: Final = timedelta(days=100 * 366)
 
 _BREAKS: Final = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 # Control characters, and marks that turn the direction of what stands after them: nobody types
@@ -202,7 +202,7 @@ def _read_appointment(value: object, info: ValidationInfo) -> datetime:
     if at <= terms.now:
         refuse("in_the_past", "The appointment must lie in the future.")
     if at > terms.now + FARTHEST:
-        refuse("too_far", "The appointment must lie within the next five years.")
+        refuse("too_far", "The appointment must lie within the next hundred years.")
     return at
 
 
