@@ -29,9 +29,16 @@ def add(module_type: Annotated[str, typer.Argument(metavar="TYPE")]) -> None:
 
 
 @app.command()
-def show(as_json: JsonOption = False) -> None:
-    """Show all modules with their settings."""
+def show(
+    module_type: Annotated[str | None, typer.Argument(metavar="[TYPE]")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show all modules with their settings, or only those of one type."""
     modules = with_shop(lambda shop: shop.db.read(list_modules), read_settings(stripe=False))
+    if module_type is not None:
+        modules = [module for module in modules if module.type == module_type]
+        if not modules:
+            raise _unknown(module_type)
     if as_json:
         print_json([_document(module) for module in modules])
     elif not modules:
@@ -55,8 +62,12 @@ def set_settings(
         return await shop.db.transaction(set_module, module_type, change, shop.clock.now())
 
     if not with_shop(work, read_settings(stripe=False)):
-        raise fail(f"No module “{module_type}”. “commande module add {module_type}” adds it.")
+        raise _unknown(module_type)
     out.print(f"Module “{module_type}” changed.")
+
+
+def _unknown(module_type: str) -> typer.Exit:
+    return fail(f"No module “{module_type}”. “commande module add {module_type}” adds it.")
 
 
 def _assignment(text: str) -> tuple[str, object]:

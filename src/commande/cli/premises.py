@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from commande.cli.terminal import fail
 from commande.db.schema import pending_migrations
-from commande.errors import SettingInvalid
+from commande.errors import DatabaseBusy, SettingInvalid
 from commande.logs import configure_logs
 from commande.settings import Settings, load_settings
 from commande.shop import Shop, close_shop, open_shop
@@ -32,6 +32,22 @@ def read_settings(*, stripe: bool = True) -> Settings:
     return settings
 
 
+async def find_pending(shop: Shop) -> tuple[str, ...]:
+    """The migrations that wait: a verb's first word with the database.
+
+    Raises SettingInvalid where nothing answers: before the first word an address is more often
+    wrong than its database busy.
+    """
+    try:
+        return tuple(await shop.db.read(pending_migrations))
+    except DatabaseBusy as error:
+        raise SettingInvalid(
+            "COMMANDE_DATABASE_URL",
+            "The database does not answer.",
+            "Start it, or correct host, port and password.",
+        ) from error
+
+
 def with_shop(
     work: Callable[[Shop], Awaitable[R]],
     settings: Settings | None = None,
@@ -46,8 +62,7 @@ def with_shop(
     async def run() -> R:
         shop = open_shop(settings or read_settings())
         try:
-            pending = await shop.db.read(pending_migrations)
-            if migrated and pending:
+            if await find_pending(shop) and migrated:
                 raise fail("The database is not up to date. Run “commande migrate” first.")
             return await work(shop)
         finally:

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final
 import typer
 import uvicorn
 
+from commande.cli.premises import find_pending
 from commande.cli.terminal import err, fail, out
 from commande.db.modules import COMMANDS, find_module
-from commande.db.schema import pending_migrations
 from commande.logs import configure_logs
 from commande.settings import Settings, load_settings
 from commande.shop import Shop, close_shop, open_shop
@@ -30,9 +30,8 @@ def serve(
 ) -> None:
     """Serve the API (and, by default, the background worker in the same process)."""
     settings = load_settings()
-    configure_logs(settings.log_format, settings.log_level)
     check_port(host, port)
-    asyncio.run(_warn(settings))
+    _look_around(settings)
     shown = f"[{host}]" if ":" in host else host
     err.print(f"commande serves on http://{shown}:{port}, health at /readyz, Ctrl-C stops.")
     factory = "make_app" if worker else "make_app_without_worker"
@@ -84,6 +83,13 @@ def check_port(host: str, port: int) -> None:
             ) from None
 
 
+def _look_around(settings: Settings) -> None:
+    """Warn before the log begins: what stops the start is one line, not a line among others."""
+    configure_logs(settings.log_format, "error")
+    asyncio.run(_warn(settings))
+    configure_logs(settings.log_format, settings.log_level)
+
+
 async def _warn(settings: Settings) -> None:
     """Say at the start what would otherwise be found out with the first customer.
 
@@ -91,8 +97,7 @@ async def _warn(settings: Settings) -> None:
     """
     shop = open_shop(settings)
     try:
-        pending = await shop.db.read(pending_migrations)
-        if pending:
+        if await find_pending(shop):
             err.print("The database is not up to date: run “commande migrate”.")
         elif await shop.db.read(find_module, COMMANDS) is None:
             err.print("The module “commands” is missing: run “commande module add commands”.")
@@ -105,8 +110,7 @@ async def _warn(settings: Settings) -> None:
 def work() -> None:
     """Run the background worker alone: inbox, mails, clean-up, reconciliation."""
     settings = load_settings()
-    configure_logs(settings.log_format, settings.log_level)
-    asyncio.run(_warn(settings))
+    _look_around(settings)
     err.print("commande works in the background, Ctrl-C stops.")
     asyncio.run(_work(open_shop(settings)))
     out.print("Stopped.")
