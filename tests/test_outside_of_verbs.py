@@ -2,12 +2,19 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
+
+from tests.support.ports import free_port
 
 SOURCE = Path(__file__).parent.parent / "src"
 
@@ -49,3 +56,39 @@ def test_one_module_may_be_shown_by_its_type(tmp_path: Path) -> None:
     absent = commande(tmp_path, "module", "show", "nobody")
     assert absent.returncode == 2
     assert "module add nobody" in absent.stderr
+
+
+def answers(port: int) -> bool:
+    try:
+        return urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2).status == 200
+    except (URLError, OSError):
+        return False
+
+
+def becomes(wanted: bool, port: int) -> bool:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and answers(port) is not wanted:
+        time.sleep(0.1)
+    return answers(port) is wanted
+
+
+def test_no_process_outlives_a_killed_server_and_keeps_its_port(tmp_path: Path) -> None:
+    env = {"STRIPE_SECRET_KEY": "sk_test_x"}
+    assert commande(tmp_path, "init", **env).returncode == 0
+    port = free_port()
+    words = ["serve", "--port", str(port), "--workers", "2"]
+    server = subprocess.Popen(
+        [sys.executable, "-P", "-m", "commande", *words],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), **env},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert becomes(True, port)
+        server.kill()
+        server.wait(30)
+        assert becomes(False, port)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)

@@ -1,8 +1,11 @@
 """``serve`` and ``worker``."""
 
 import asyncio
+import multiprocessing
+import os
 import signal
 import socket
+import threading
 from typing import Annotated, Any, Final
 
 import typer
@@ -66,7 +69,16 @@ def _make(*, worker: bool) -> Any:
 
     settings = load_settings()
     configure_logs(settings.log_format, settings.log_level)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
     return create_app(settings, worker=worker)
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    """End this process once the one that started it was killed: else it would hold the port."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def check_port(host: str, port: int) -> None:
