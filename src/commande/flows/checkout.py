@@ -1,6 +1,7 @@
 """Checkout: a cart becomes an unpaid command with one payable session; paying again later."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,10 +22,11 @@ from commande.errors import (
     FieldError,
     InputInvalid,
     QuoteMismatch,
+    SessionInvalid,
     StripeRefused,
     StripeUnavailable,
 )
-from commande.flows.settlement import expire_at_stripe
+from commande.flows.settlement import ask_stripe, expire_at_stripe
 from commande.ids import is_object_id
 from commande.shop import Shop
 
@@ -77,19 +79,33 @@ async def retry_payment(
     """Pay an unpaid command again: its open session, or a new one once the old one is dead.
 
     Never two payable sessions: the older one is expired at Stripe first, and if it turns out to be
-    paid it is settled instead. Raises CommandNotFound without the right token, AlreadyPaid,
-    PaymentProcessing, CommandExpired, PriceChanged, OpeningDelayed.
+    paid it is settled instead. Stripe is asked about an open one too, because its end may not have
+    been heard of yet: an address where nobody can pay is no answer. Raises CommandNotFound without
+    the right token, AlreadyPaid, PaymentProcessing, CommandExpired, PriceChanged, OpeningDelayed.
     """
     if not is_object_id(command_id) or not shop.seal.opens(token, command_id):
         raise CommandNotFound("There is no such command, or this link does not open it.")
-    for _ in range(3):
+    heard = None
+    for _ in range(4):
         plan = await shop.db.transaction(
             opening.plan_retry, command_id, make_ticket(shop), accept_minor
         )
-        if not plan.stale:
+        attempt = plan.attempt
+        if plan.stale:
+            await _retire(shop, plan)
+        elif attempt.state is not AttemptState.OPEN or attempt.id == heard:
             return await _hand_out(shop, plan)
-        await _retire(shop, plan)
+        else:
+            heard = attempt.id
+            await _hear_of(shop, attempt)
     raise StripeUnavailable("The former payment page is still open at Stripe. Please try again.")
+
+
+async def _hear_of(shop: Shop, attempt: Attempt) -> None:
+    """Write what became of an open session; when Stripe cannot tell, it stands as we know it."""
+    if attempt.stripe_session_id is not None:
+        with suppress(StripeUnavailable, SessionInvalid):
+            await ask_stripe(shop, attempt.stripe_session_id, "browser")
 
 
 async def _retire(shop: Shop, plan: Opening) -> None:
