@@ -109,6 +109,43 @@ async def test_the_whole_way_with_scripts_on_a_phone(page: Page, street: Street)
     assert witness.seen == []
 
 
+async def test_two_quick_presses_on_a_product_are_two_articles(page: Page, street: Street) -> None:
+    await page.goto(street.url)
+    async with unanswered(page, "**/panier"):
+        for _ in range(2):
+            await page.click(f"#p-{BOUQUET.id} button")
+    await expect(page.locator(".cartbar summary")).to_contain_text("2 articles")
+
+
+async def test_the_day_that_was_pressed_last_is_shown(page: Page, street: Street) -> None:
+    await add_bouquet(page, street)
+    await page.click(".cartbar .btn")
+    await page.wait_for_url("**/commande")
+    first, last = (page.locator("button.day").nth(n) for n in (3, 4))
+    answers: list[str] = []
+    page.on("requestfinished", lambda request: answers.append(request.url))
+    async with unanswered(page, "**/commande", times=1):
+        await first.click()
+        await last.click()
+        await expect(last).to_have_attribute("aria-pressed", "true")
+    async with asyncio.timeout(60):
+        while len(answers) < 2:
+            await page.wait_for_timeout(20)
+    await page.wait_for_timeout(300)  # what the late answer would show is shown by now
+    await expect(last).to_have_attribute("aria-pressed", "true")
+
+
+async def test_an_hour_that_was_chosen_before_the_scripts_came_is_told(
+    page: Page, street: Street
+) -> None:
+    await add_bouquet(page, street)
+    async with unanswered(page, re.compile(r"checkout\S*\.js")):
+        await page.goto(f"{street.url}/commande", wait_until="commit")
+        await page.click(".slot:has(input:not([disabled])) >> nth=0")
+        assert await page.inner_text("#choisi") == ""
+    await expect(page.locator("#choisi")).to_have_text(re.compile("14\u202fh|9\u202fh"))
+
+
 async def test_a_slow_answer_shows_what_is_waited_for(page: Page, street: Street) -> None:
     await add_bouquet(page, street)
     await fill(page, lastName="Lente")
