@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import structlog
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from tests.support import ports
-from tests.support.browser import launched_chromium
+from tests.support.browser import PATIENCE_MS, launched_chromium
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.serving import running, serving
 
 pytest_plugins = ["tests.support.honesty"]
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +91,6 @@ async def chromium() -> AsyncIterator[Browser]:
 async def page(chromium: Browser) -> AsyncIterator[Page]:
     """A page in a profile of its own, French as the shop is."""
     context = await chromium.new_context(locale="fr-FR", timezone_id="Europe/Paris")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     yield await context.new_page()
     await context.close()

@@ -24,7 +24,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], dict
         check=False,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=800,
     )
     assert done.returncode == 0, done.stderr
     assert "commande, PostgreSQL" in done.stdout

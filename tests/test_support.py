@@ -96,7 +96,7 @@ def test_postgres_ends_even_when_the_tests_are_killed() -> None:
     )
     assert killed.returncode == -signal.SIGKILL
     port = int(killed.stdout)
-    wait_until(lambda: not listens(port), "PostgreSQL to end", patience=10)
+    wait_until(lambda: not listens(port), "PostgreSQL to end", patience=60)
 
 
 def listens(port: int) -> bool:
@@ -114,7 +114,7 @@ def run_pytest(folder: Path, source: str, **environment: str) -> "subprocess.Com
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

@@ -5,15 +5,13 @@ from contextlib import ExitStack
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page
 
 from tests.browser.front_end import running_front_end
 from tests.browser.watch import Watch
 from tests.browser.window import Street, Window
 from tests.support.demo import Demo, running_demo
 from tests.support.premises import opened_premises
-
-expect.set_options(timeout=30_000)  # two cores that others use too
 
 
 @pytest.fixture(scope="session", params=["its own site", "the storefront"])
@@ -27,7 +25,9 @@ def street(
         front_end = open_.enter_context(running_front_end())
         site = front_end.url if own else None
         database = f"sqlite:///{folder / 'shop.sqlite'}"
-        premises = open_.enter_context(opened_premises(folder / "shop", database, site_url=site))
+        premises = open_.enter_context(
+            opened_premises(folder / "shop", database, listed_late=True, site_url=site)
+        )
         front_end.api = premises.urls[0]
         yield Street(premises, front_end, own)
 
@@ -44,7 +44,6 @@ async def watch(page: Page) -> AsyncIterator[Watch]:
     """Over the page's profile; at the end it must have seen nothing."""
     watch = Watch()
     await watch.over(page.context)
-    page.set_default_timeout(30_000)
     yield watch
     watch.saw_nothing()
 

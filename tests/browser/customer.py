@@ -37,11 +37,11 @@ async def fill_form(page: Page, **changes: str) -> None:
     """Who orders, and for the last open day's last free hour."""
     for name, value in (CAMILLE | changes).items():
         await page.fill(f"#{name}", value)
-    day = page.locator("button.day:not([disabled])").last
+    # By its date: once the last hour of the first day strikes, another day is the last.
+    date = await page.locator("button.day:not([disabled])").last.get_attribute("value")
+    day = page.locator(f'button.day[value="{date}"]')
     await day.click()
-    await expect(page.locator("button.day:not([disabled])").last).to_have_attribute(
-        "aria-pressed", "true"
-    )
+    await expect(day).to_have_attribute("aria-pressed", "true")
     await page.locator("label.slot:has(input:not([disabled]))").last.click()
     await fits(page)
 

@@ -9,7 +9,7 @@ from playwright.async_api import Page
 
 from commande.db.commands import list_commands
 from tests.browser.front_end import DATE, EXAMPLE
-from tests.support.demo import Demo, is_alive, running_demo, start_demo
+from tests.support.demo import PATIENCE, Demo, is_alive, running_demo, start_demo
 from tests.support.ports import free_port
 from tests.support.serving import answers, wait_until
 from tests.support.shopper import ask, wishes
@@ -20,11 +20,11 @@ def test_it_prints_four_lines_and_sells_at_once(demo: Demo) -> None:
     assert len(lines) == 4, demo.printed
     assert demo.url in lines[0]
     assert "4242 4242 4242 4242" in lines[2]
-    with urlopen(f"{demo.url}/api/products", timeout=10) as answer:
+    with urlopen(f"{demo.url}/api/products", timeout=PATIENCE) as answer:
         products = json.load(answer)["products"]
     assert products[0]["_id"] == "507f1f77bcf86cd799439011"
     assert answers(demo.url)
-    assert answers(f"{demo.url}/readyz")
+    wait_until(lambda: answers(f"{demo.url}/readyz"), "the demo to be ready")
 
 
 async def test_the_reference_works_there_as_printed_but_for_its_date(
@@ -56,7 +56,7 @@ def test_a_second_start_keeps_everything_and_fresh_begins_again(tmp_path: Path) 
         assert second.password == password
         assert len(second.read(list_commands)) == 1
         taken = start_demo(folder, port=free_port())
-        assert taken.process.wait(60) == 2
+        assert taken.process.wait(PATIENCE) == 2
         assert_one_line(taken, "Another demo runs in")
     with running_demo(folder, "--fresh") as fresh:
         assert fresh.read(list_commands) == []
@@ -76,7 +76,7 @@ def place_an_order(demo: Demo) -> None:
 
 def test_a_port_in_use_is_one_clear_line(demo: Demo, tmp_path: Path) -> None:
     other = start_demo(tmp_path / "data", port=demo.port)
-    assert other.process.wait(60) == 2
+    assert other.process.wait(PATIENCE) == 2
     assert_one_line(other, f"Port {demo.port}: Address already in use. PORT={demo.port + 1}")
     assert not (tmp_path / "data").exists()
 
@@ -88,7 +88,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
     locked = tmp_path / "locked" if os.geteuid() else Path("/proc/self/task")
     for name, folder in {"a": tmp_path / "file" / "data", "b": locked}.items():
         demo = start_demo(folder, output=tmp_path / name)
-        assert demo.process.wait(60) == 2
+        assert demo.process.wait(PATIENCE) == 2
         assert_one_line(demo, "Choose --dir")
 
 

@@ -1,10 +1,13 @@
 """Keeps an eye on a browser: nothing from outside, nothing to complain about, nothing too wide."""
 
+import asyncio
+import time
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Page, Route, WebError
 
+PATIENCE = 60.0  # seconds
 SIDEWAYS = """() => {
   const wide = document.scrollingElement.scrollWidth - window.innerWidth;
   return wide <= 0 ? [] : [...document.querySelectorAll("body *")]
@@ -20,6 +23,7 @@ class Watch:
     hosts: tuple[str, ...] = ("127.0.0.1",)
     outside: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    forgiven: tuple[str, ...] = ()
 
     async def over(self, context: BrowserContext) -> None:
         """From now on, in every page of this profile."""
@@ -43,13 +47,21 @@ class Watch:
     def _note(self, error: WebError) -> None:
         self.complaints.append(str(error.error))
 
-    def expects(self, *words: str) -> None:
-        """These were meant to be complained of."""
-        self.complaints = [c for c in self.complaints if not any(word in c for word in words)]
+    async def hears(self, word: str) -> None:
+        """This is meant to be complained of; wait for it, for it may come after the page."""
+        give_up = time.monotonic() + PATIENCE
+        while not any(word in each for each in self.complaints):
+            assert time.monotonic() < give_up, f"no complaint of {word!r}: {self.complaints}"
+            await asyncio.sleep(0.02)
+        self.complaints = [each for each in self.complaints if word not in each]
+
+    def forgives(self, *words: str) -> None:
+        """These may be complained of, now or later."""
+        self.forgiven += words
 
     def saw_nothing(self) -> None:
         assert self.outside == []
-        assert self.complaints == []
+        assert [c for c in self.complaints if not any(word in c for word in self.forgiven)] == []
 
 
 async def fits(page: Page) -> None:

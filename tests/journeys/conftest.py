@@ -24,14 +24,17 @@ def premises(
     """The shop in its processes; the journeys of one kind share it, each with its own order."""
     folder = tmp_path_factory.mktemp("premises")
     if request.param == ONE_PROCESS:
-        with opened_premises(folder / "shop", f"sqlite:///{folder / 'shop.sqlite'}") as premises:
+        url = f"sqlite:///{folder / 'shop.sqlite'}"
+        with opened_premises(folder / "shop", url, listed_late=True) as premises:
             yield premises
         return
     server: Postgres = request.getfixturevalue("postgres_server")
     apart = request.param == WORKER_APART
     with (
         server.new_database() as url,
-        opened_premises(folder / "shop", url, servers=2, worker_apart=apart) as premises,
+        opened_premises(
+            folder / "shop", url, servers=2, worker_apart=apart, listed_late=True
+        ) as premises,
     ):
         yield premises
 

@@ -34,7 +34,7 @@ from commande.sandbox.engine import Engine
 from commande.settings import Settings
 from commande.shop import RealClock, Shop, close_shop, open_shop
 from commande.web.app import create_app
-from tests.support.serving import wait_until
+from tests.support.serving import PATIENCE, wait_until
 
 T = TypeVar("T")
 KEY, SECRET = "sk_test_street00000000000000", "whsec_street"
@@ -54,11 +54,13 @@ class OwnClock(RealClock):
 
     def __init__(self) -> None:
         self.ahead = timedelta(0)
+        self.slept: list[float] = []
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
 
     async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
         await asyncio.sleep(min(seconds, 0.05))
 
 
@@ -179,7 +181,7 @@ def _served(app: Starlette, listener: socket.socket) -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(PATIENCE)
 
 
 @dataclass
@@ -252,7 +254,7 @@ class Visitor:
             headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
         if self.cookies:
             headers["Cookie"] = "; ".join(f"{k}={v}" for k, v in self.cookies.items())
-        connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=60)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
             connection.request(method, target, body, headers)
@@ -282,8 +284,13 @@ class Visitor:
         return self.post("/panier", fields)
 
     def fill(self, **changes: str) -> dict[str, str]:
-        """The checkout's form, filled in as Camille would."""
+        """The checkout's form, filled in as Camille would, for the last hour on offer.
+
+        Not for one of the first day: it might strike before the form is sent.
+        """
         page = self.get("/commande")
+        days = re.findall(r'name="jour" value="([\d-]+)"', page.body)
+        page = self.post("/commande", page.form("/commande") | {"jour": days[-1]})
         slot = re.findall(r'name="appointment" value="([^"]+)"(?! disabled)', page.body)[-1]
         return page.form("/commande") | CAMILLE | {"appointment": unescape(slot)} | changes
 

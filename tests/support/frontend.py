@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -58,6 +58,7 @@ class FrontEnd:
 
     def __init__(self, stage: Stage, app: Any, url: str, http: aiohttp.ClientSession) -> None:
         self.stage, self.app, self.url, self.http = stage, app, url, http
+        self._opened_at = datetime.now(UTC)
 
     async def ask(self, method: str, path: str, **options: Any) -> Answer:
         """One request as it is."""
@@ -99,8 +100,8 @@ class FrontEnd:
         return body
 
     def appointment(self, **ahead: float) -> str:
-        """As ``new Date(…).toISOString()`` writes it; a full hour, so that a repeat is one."""
-        at = self.stage.clock.now() + timedelta(**ahead or {"days": 2})
+        """As ``new Date(…).toISOString()`` writes it; the same all day, so that a repeat is one."""
+        at = self._opened_at + self.stage.clock.offset + timedelta(**ahead or {"days": 2})
         at = at.replace(minute=0, second=0, microsecond=0)
         return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -243,7 +243,7 @@ class Naive:
         request = urllib.request.Request(self.stripe_url + path, data, headers)
         for again in (True, False):
             try:
-                with urllib.request.urlopen(request, timeout=20) as answer:
+                with urllib.request.urlopen(request, timeout=60) as answer:
                     return json.loads(answer.read())
             except urllib.error.HTTPError as error:
                 raise Problem(400, "session_invalid") from error

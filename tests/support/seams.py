@@ -3,6 +3,7 @@
 The rest of the shop stays as it is: its database, its gateway, its Stripe.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -67,6 +68,18 @@ def once(before: Hook | None = None, after: Hook | None = None) -> Around:
         return answer
 
     return around
+
+
+class Held:
+    """A real call that has begun and waits until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, real: Around, *args: Any, **kwargs: Any) -> Any:
+        self.begun.set()
+        await asyncio.wait_for(self.go_on.wait(), 60)
+        return await real(*args, **kwargs)
 
 
 async def die() -> None:

@@ -18,14 +18,14 @@ import uvicorn
 from tests.support.ports import free_port
 
 HOST = "127.0.0.1"
-PATIENCE = 30.0  # seconds: a cold start on two shared cores
+PATIENCE = 120.0  # seconds: only ends what hangs, however busy the machine is
 
 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """Runs an ASGI application, lifespan included, in a thread and yields its URL.
 
-    Raises RuntimeError when it does not start, or does not end within 30 seconds of being told to.
+    Raises RuntimeError when it does not start, or does not end within two minutes of being told to.
     """
     with socket.socket() as listener:
         listener.bind((HOST, 0))
@@ -124,9 +124,9 @@ def group_is_alive(group: int) -> bool:
 
 
 def answers(url: str) -> bool:
-    """Does a GET of this URL answer 200 at once?"""
+    """Does a GET of this URL answer 200?"""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -21,8 +21,10 @@ GOOD, DECLINED, ASKS_THE_BANK = "4242424242424242", "4000000000000002", "4000002
 # SEPA debits whose bank answers three minutes later: yes, and no.
 SEPA_PAYS, SEPA_FAILS = "DE08370400440532013003", "DE78370400440532013004"
 BANK_TAKES = 181.0
-PATIENCE = 30.0  # seconds: an event is handled within one, on a machine that is not busy
+PATIENCE = 60.0  # seconds: an event is handled within one, on a machine that is not busy
 _numbers = itertools.count(1)
+# Of the whole run, so that no hour strikes between an order and its repeat.
+APPOINTMENT = (datetime.now(UTC) + timedelta(days=2)).replace(minute=0, second=0, microsecond=0)
 
 
 class Shopper:
@@ -103,19 +105,22 @@ class Shopper:
 
     def sees(self, status: str) -> dict[str, Any]:
         """Wait until the command says so (webhooks need a moment); the command."""
-        assert eventually(lambda: self.looks()["status"] == status, PATIENCE)
+        eventually(lambda: self.looks()["status"] == status, PATIENCE, f"a command {status}")
         return self.looks()
 
     def sees_paid(self, by: str) -> dict[str, Any]:
-        """Paid, once, through that door, for what Stripe charged, with one letter."""
+        """Paid, once, through that door, for what Stripe charged, with one letter.
+
+        Where both are open, "browser or webhook" are taken: which comes first is chance.
+        """
         command = self.sees("paid")
         snapshot = command["cartSnapshot"]
         assert command["paid"] is True
         assert round(snapshot["totalPrice"] * 100) == self.session()["amount_total"]
         assert snapshot["products"][0]["product_id"] == BOUQUET
         doors = [fact.source for fact in self.facts("paid")]
-        assert doors == [by], doors
-        assert eventually(lambda: "paid" in self.letters(), PATIENCE)
+        assert len(doors) == 1 and doors[0] in by.split(" or "), doors
+        eventually(lambda: "paid" in self.letters(), PATIENCE, "a letter that says so")
         assert self.letters().count("paid") == 1
         return command
 
@@ -140,7 +145,6 @@ class Shopper:
 
 def wishes(email: str, quantity: int = 2) -> dict[str, Any]:
     """The body of the reference's example, for the day after tomorrow."""
-    at = datetime.now(UTC) + timedelta(days=2)
     return {
         "items": [{"product_id": BOUQUET, "quantity": quantity}],
         "customer": {
@@ -152,7 +156,7 @@ def wishes(email: str, quantity: int = 2) -> dict[str, Any]:
             "postalCode": "75001",
             "city": "Paris",
         },
-        "appointment": at.replace(minute=0, second=0, microsecond=0).isoformat(),
+        "appointment": APPOINTMENT.isoformat(),
     }
 
 
@@ -161,7 +165,7 @@ def ask(
 ) -> Answer:
     """One request as it is."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     try:
         connection.request(method, target, body, headers or {})

@@ -65,13 +65,18 @@ JOHN = Customer(
 
 
 class MovableClock:
-    """Real time plus an offset that the test moves."""
+    """Real time plus an offset that the test moves, until it stops the clock."""
 
     def __init__(self) -> None:
         self.offset = timedelta()
+        self._stopped: datetime | None = None
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
+        return (self._stopped or datetime.now(UTC)) + self.offset
+
+    def stop(self) -> None:
+        """From now on it only shows what it is set to."""
+        self._stopped = datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -274,7 +279,7 @@ def ask_stand_in(
         headers={"Content-Type": "application/json", "Authorization": "Bearer sk_test_stage"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return json.loads(error.read())

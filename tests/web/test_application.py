@@ -287,17 +287,18 @@ async def test_flows_that_never_end_are_cut_at_the_end() -> None:
 
 
 async def test_a_flow_that_fails_alone_is_told_quietly() -> None:
-    running = RunningFlows()
+    running, begun, alone = RunningFlows(), asyncio.Event(), asyncio.Event()
 
     async def fail() -> None:
-        await asyncio.sleep(0.02)
+        begun.set()
+        await alone.wait()
         raise ValueError("nobody hears this")
 
     waiting = asyncio.create_task(running.run(fail()))
-    await asyncio.sleep(0.01)
+    await begun.wait()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    await asyncio.sleep(0.05)
+    alone.set()
     assert await running.finish() == 0
 
 

@@ -149,7 +149,7 @@ async def raw_request(front: FrontEnd, path: str, body: bytes, headers: str) -> 
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n"
     writer.write(head.encode() + body)
     await writer.drain()
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     await writer.wait_closed()
     return answer

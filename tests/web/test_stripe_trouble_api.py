@@ -9,6 +9,7 @@ from typing import Any
 
 from commande.db import tables
 from tests.support.frontend import CONFIRM, Answer, FrontEnd, opened_to_the_public, session_of
+from tests.support.seams import Held, around_stripe
 from tests.support.stage import staged
 
 MANY = int(os.environ.get("COMMANDE_TEST_MANY", "60"))
@@ -36,18 +37,17 @@ async def test_s45_a_hanging_stripe_answers_503_in_time_and_holds_nobody_up(
 ) -> None:
     await kiosk.stage.fail("hang_before", count=100, seconds=80)
     opening = asyncio.gather(*(timed(kiosk, n) for n in range(5)))
-    await asyncio.sleep(0.5)
-    slowest = 0.0
-    for _ in range(40):
+    async with asyncio.timeout(60):
+        while await kiosk.stage.calls() < 5:
+            pass
+    for _ in range(10):
         for path in ("/healthz", "/api/products", "/readyz"):
-            began = time.perf_counter()
             assert (await kiosk.get(path)).status == 200
-            slowest = max(slowest, time.perf_counter() - began)
-        await asyncio.sleep(0.05)
-    assert slowest < 1.0
+    assert not opening.done(), "30 looks took as long as Stripe was waited for"
     for answer, seconds in await opening:
         assert (answer.status, answer.code) == (503, "stripe_unavailable")
-        assert seconds < 12
+        # One deadline of 11 seconds and not two, however busy the machine is.
+        assert seconds < 20
 
 
 async def timed(front: FrontEnd, number: int) -> tuple[Answer, float]:
@@ -145,13 +145,19 @@ def opened_as_flow(opened: dict[str, Any]) -> Any:
 
 
 async def test_a_client_that_hangs_up_cuts_nothing(kiosk: FrontEnd) -> None:
-    await kiosk.stage.fail("latency", seconds=0.6, path="/v1/checkout/sessions")
+    held = Held()
+    kiosk.app.state.shop = around_stripe(kiosk.stage.shop, "create_session", held)
     impatient = asyncio.create_task(kiosk.create("impatient"))
-    await asyncio.sleep(0.3)
+    await asyncio.wait_for(held.begun.wait(), 60)
     impatient.cancel()
     await asyncio.gather(impatient, return_exceptions=True)
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(0.3)  # the server has noticed
     (attempt,) = await kiosk.stage.rows(tables.attempts)
+    assert attempt.state == "creating"
+    held.go_on.set()
+    async with asyncio.timeout(60):
+        while attempt.state == "creating":
+            (attempt,) = await kiosk.stage.rows(tables.attempts)
     assert attempt.state == "open" and attempt.stripe_session_id
     again = await kiosk.create("impatient")
     assert again.status == 200 and len(await kiosk.stage.sessions()) == 1
@@ -161,11 +167,14 @@ async def test_a_flow_under_way_ends_before_the_application_does(
     sqlite_url: str, serve: Callable[..., str]
 ) -> None:
     async with staged(sqlite_url, serve) as stage:
-        await stage.fail("latency", seconds=0.8, path="/v1/checkout/sessions")
+        held = Held()
+        stage.shop = around_stripe(stage.shop, "create_session", held)
         async with opened_to_the_public(stage) as front:
             leaving = asyncio.create_task(front.create())
-            await asyncio.sleep(0.4)
+            await asyncio.wait_for(held.begun.wait(), 60)
             leaving.cancel()
             await asyncio.gather(leaving, return_exceptions=True)
+            asyncio.get_running_loop().call_later(0.4, held.go_on.set)
+        assert held.go_on.is_set(), "the application did not wait"
         (attempt,) = await stage.rows(tables.attempts)
         assert attempt.state == "open"

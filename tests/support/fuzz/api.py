@@ -129,7 +129,7 @@ class Fuzz:
         """One case of Schemathesis."""
         self._count()
         try:
-            response = case.call(timeout=30)
+            response = case.call(timeout=60)
             self.judge.statuses[response.status_code] += 1
             case.validate_response(response, checks=_checks())
         except FailureGroup as failures:

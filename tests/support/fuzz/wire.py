@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,18 @@
 const form = document.querySelector("#formulaire");
 const chosen = document.querySelector("#choisi");
 
+// Answers may overtake each other: the day that was pressed last is shown.
+let presses = 0;
 form.addEventListener("click", async (event) => {
   const day = event.target.closest("button.day");
   if (!day) return;
   event.preventDefault();
+  const press = ++presses;
   const fields = new URLSearchParams(new FormData(form, day));
   try {
     const answer = await fetch(form.getAttribute("action"), { method: "POST", body: fields });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (press !== presses) return;
     const section = page.querySelector("#rendez-vous");
     if (!answer.ok || !section) throw new Error("not the form");
     document.querySelector("#rendez-vous").replaceWith(section);
@@ -19,6 +23,7 @@ form.addEventListener("click", async (event) => {
     chosen.textContent = "";
     section.querySelector(`button[value="${day.value}"]`).focus();
   } catch {
+    if (press !== presses) return;
     // The browser's own way, which also tells what went wrong.
     const plain = document.createElement("input");
     Object.assign(plain, { type: "hidden", name: "jour", value: day.value });
@@ -27,12 +32,17 @@ form.addEventListener("click", async (event) => {
   }
 });
 
-form.addEventListener("change", (event) => {
-  if (event.target.name !== "appointment") return;
+function tell(hour) {
   const { day, joint } = chosen.dataset;
-  const hour = event.target.parentElement.firstChild.nextSibling.textContent.trim();
-  chosen.textContent = `${day[0].toUpperCase()}${day.slice(1)} ${joint}\u00a0${hour}`;
+  const words = hour.parentElement.firstChild.nextSibling.textContent.trim();
+  chosen.textContent = `${day[0].toUpperCase()}${day.slice(1)} ${joint}\u00a0${words}`;
+}
+form.addEventListener("change", (event) => {
+  if (event.target.name === "appointment") tell(event.target);
 });
+// Chosen before this script had come, or kept by the browser over a reload.
+const early = form.querySelector("input[name=appointment]:checked");
+if (early && !chosen.textContent.trim()) tell(early);
 
 // A second press while the first one is under way would only wait for the same order.
 let sent = false;

@@ -1,10 +1,16 @@
 // Adds to the basket without leaving the page. Without this script the same form does it.
 "use strict";
-document.addEventListener("submit", async (event) => {
+// One after the other: each answer brings the basket to which the next one adds.
+let added = Promise.resolve();
+document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("[data-add]")) return;
   event.preventDefault();
   const fields = new URLSearchParams(new FormData(form, event.submitter));
+  added = added.then(() => add(form, event.submitter, fields));
+});
+
+async function add(form, button, fields) {
   try {
     const answer = await fetch(form.getAttribute("action"), { method: "POST", body: fields });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -17,6 +23,6 @@ document.addEventListener("submit", async (event) => {
   } catch {
     // Whatever went wrong, the browser's own way tells it in words.
     form.removeAttribute("data-add");
-    form.requestSubmit(event.submitter);
+    form.requestSubmit(button);
   }
-});
+}
