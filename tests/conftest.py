@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import structlog
-from playwright.async_api import Browser, Page
+from hypothesis import HealthCheck, settings
+from playwright.async_api import Browser, Page, expect
 
 from tests.support import ports
 from tests.support.browser import launched_chromium
@@ -16,6 +17,12 @@ from tests.support.postgres import Postgres, running_postgres
 from tests.support.serving import running, serving
 
 pytest_plugins = ["tests.support.honesty"]
+
+# A busy machine is no bug: nothing here judges how long an example, a page or a process takes.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
+PAGE_PATIENCE = 60_000  # milliseconds
+expect.set_options(timeout=PAGE_PATIENCE)
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +97,6 @@ async def chromium() -> AsyncIterator[Browser]:
 async def page(chromium: Browser) -> AsyncIterator[Page]:
     """A page in a profile of its own, French as the shop is."""
     context = await chromium.new_context(locale="fr-FR", timezone_id="Europe/Paris")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PAGE_PATIENCE)
     yield await context.new_page()
     await context.close()

@@ -18,7 +18,7 @@ from tests.support.premises import COMMANDE, letters_about, on_database
 from tests.support.serving import wait_until
 
 T = TypeVar("T")
-PATIENCE = 60.0  # seconds: a cold start on two shared cores
+PATIENCE = 120.0  # seconds: a cold start on two shared cores, when others hold them
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Demo:
     def interrupt(self) -> int:
         """Ctrl-C; its exit code once it is gone."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE)
 
     # what one sees
 
@@ -110,7 +110,7 @@ def running_demo(folder: Path, *options: str) -> Iterator[Demo]:
         if not ended(demo):
             demo.process.terminate()
         try:
-            demo.process.wait(20)
+            demo.process.wait(60)
         except subprocess.TimeoutExpired:
             demo.process.kill()  # the server notices, and ends too
             demo.process.wait()

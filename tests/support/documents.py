@@ -27,7 +27,7 @@ FENCE = re.compile(
 MARK = re.compile(r"^<!-- run", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
-PATIENCE = 120  # seconds for one block
+PATIENCE = 240  # seconds for one block
 
 
 @dataclass(frozen=True)

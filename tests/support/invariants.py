@@ -265,7 +265,7 @@ def list_sessions(stripe_url: str, key: str = "sk_test_stage") -> list[Session]:
         request = urllib.request.Request(
             address + after, headers={"Authorization": f"Bearer {key}"}
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             page = json.loads(answer.read())
         found += page["data"]
         if not page["has_more"]:

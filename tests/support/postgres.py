@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.support.ports import free_port
 
 MEND = "PostgreSQL is missing: run scripts/test, which brings one, or `apt install postgresql`"
+PATIENCE = 180.0  # seconds, on a machine that others keep busy
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -55,7 +56,7 @@ class Postgres:
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         if done.returncode:
             raise RuntimeError(f"{statement}: {done.stderr.strip()}")
@@ -80,7 +81,7 @@ def running_postgres(**settings: str) -> Iterator[Postgres]:
     """Starts a server on a free port in a temporary folder and ends it for sure.
 
     Keywords are settings of PostgreSQL that differ from SETTINGS (a benchmark wants the disk).
-    Raises RuntimeError with the server's own words when it does not come up within 60 seconds.
+    Raises RuntimeError with the server's own words when it does not come up in ``PATIENCE``.
     """
     found = find_binaries()
     if found is None:
@@ -98,7 +99,7 @@ def running_postgres(**settings: str) -> Iterator[Postgres]:
         ]
         initdb += ["--no-locale", "--no-sync", "--pgdata", str(data)]
         subprocess.run(
-            initdb, check=True, capture_output=True, user=account, cwd=folder, timeout=120
+            initdb, check=True, capture_output=True, user=account, cwd=folder, timeout=240
         )
         server = Postgres(binaries, free_port())
         with kept_running(server, data, log, account, SETTINGS | settings):
@@ -147,11 +148,11 @@ def kept_running(
         wait_until_ready(server, log)
         yield
     finally:
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
 
 
 def wait_until_ready(server: Postgres, log: Path) -> None:
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + PATIENCE
     while True:
         try:
             server.execute("SELECT 1")

@@ -86,7 +86,7 @@ class Premises:
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         assert done.returncode == status, (verb, done.returncode, done.stdout, done.stderr)
         return done.stdout
@@ -192,7 +192,7 @@ def working(folder: Path, environment: dict[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        end(process, grace=10)
+        end(process, grace=30)
 
 
 def prepare(database_url: str) -> None:

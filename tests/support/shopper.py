@@ -21,7 +21,7 @@ GOOD, DECLINED, ASKS_THE_BANK = "4242424242424242", "4000000000000002", "4000002
 # SEPA debits whose bank answers three minutes later: yes, and no.
 SEPA_PAYS, SEPA_FAILS = "DE08370400440532013003", "DE78370400440532013004"
 BANK_TAKES = 181.0
-PATIENCE = 30.0  # seconds: an event is handled within one, on a machine that is not busy
+PATIENCE = 90.0  # seconds: an event is handled within one, on a machine that is not busy
 _numbers = itertools.count(1)
 
 
@@ -161,7 +161,7 @@ def ask(
 ) -> Answer:
     """One request as it is."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     try:
         connection.request(method, target, body, headers or {})

@@ -274,7 +274,7 @@ def ask_stand_in(
         headers={"Content-Type": "application/json", "Authorization": "Bearer sk_test_stage"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return json.loads(error.read())

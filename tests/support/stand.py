@@ -21,11 +21,14 @@ KEY = "sk_test_0123456789abcdef"
 SECRET = "whsec_of_the_shop"
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 10.0) -> Any:
+def eventually(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Wait until something is true; its value."""
     deadline = time.monotonic() + seconds
     while not (value := holds()):
-        assert time.monotonic() < deadline, "it never came true"
+        if time.monotonic() > deadline:
+            code = holds.__code__
+            where = f"{code.co_qualname}, {code.co_filename}:{code.co_firstlineno}"
+            raise AssertionError(f"it did not come true within {seconds:.0f} s: {where}")
         time.sleep(0.01)
     return value
 
@@ -111,7 +114,7 @@ class Stand:
     def __init__(self, url: str, engine: Engine) -> None:
         self.url, self.engine = url, engine
         self.dashboard = engine.dashboard
-        self.http = stripe.RequestsClient(timeout=20)
+        self.http = stripe.RequestsClient(timeout=60)
         self.client = stripe.StripeClient(
             KEY, base_addresses={"api": url}, http_client=self.http, max_network_retries=0
         )
@@ -154,7 +157,7 @@ class Stand:
         body = form.encode() if method == "POST" else None
         request = urllib.request.Request(address, body, given, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read(), _lower(answer.headers)
         except urllib.error.HTTPError as error:
             with error:
@@ -168,7 +171,7 @@ class Stand:
             {"Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=40) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())
 
 
