@@ -6,7 +6,7 @@ import pytest
 
 from commande.sandbox import create_sandbox
 from tests.support.serving import serving
-from tests.support.stand import SECRET, Receiver, Stand, receiving
+from tests.support.stand import SECRET, Receiver, Stand, StillClock, receiving
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def receiver(receivers: Callable[[], Receiver]) -> Receiver:
 
 @pytest.fixture
 def stand(receiver: Receiver) -> Iterator[Stand]:
-    """The stand-in over real HTTP, with one webhook endpoint."""
-    app = create_sandbox(endpoints=[(receiver.url, SECRET)], seed=7)
+    """The stand-in over real HTTP, with one webhook endpoint; its clock stands."""
+    app = create_sandbox(endpoints=[(receiver.url, SECRET)], seed=7, clock=StillClock())
     engine = app.state.engine
     with serving(app) as url:
         engine.world.url = url

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import stripe
 
+from commande.sandbox.clock import RunningClock
 from commande.sandbox.engine import Engine
 from tests.support.sdk_schema import validate_error, validate_object
 
@@ -61,13 +62,19 @@ class Receiver:
     delay: float = 0.0
     bodies: list[bytes] = field(default_factory=list)
     signatures: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Several webhooks come at once, each in a thread of its own."""
+
+    def keep(self, body: bytes, signature: str) -> None:
+        with self.lock:
+            self.signatures.append(signature)
+            self.bodies.append(body)
 
     @property
     def events(self) -> list[stripe.Event]:
-        return [
-            stripe.Webhook.construct_event(body, header, self.secret)
-            for body, header in zip(self.bodies, self.signatures, strict=True)
-        ]
+        with self.lock:
+            kept = list(zip(self.bodies, self.signatures, strict=True))
+        return [stripe.Webhook.construct_event(body, sig, self.secret) for body, sig in kept]
 
     @property
     def types(self) -> list[str]:
@@ -87,8 +94,7 @@ def receiving() -> Iterator[Callable[[], Receiver]]:
                     body = self.rfile.read(int(self.headers["content-length"]))
                     if receiver.delay:
                         time.sleep(receiver.delay)
-                    receiver.signatures.append(self.headers["stripe-signature"])
-                    receiver.bodies.append(body)
+                    receiver.keep(body, self.headers["stripe-signature"])
                     self.send_response(receiver.status)
                     self.send_header("content-length", "0")
                     self.end_headers()
@@ -106,6 +112,21 @@ def receiving() -> Iterator[Callable[[], Receiver]]:
             return receiver
 
         yield opened
+
+
+class StillClock(RunningClock):
+    """The moment at which it was made, moved only by whoever asks for it.
+
+    Else a busy machine would let a debit succeed, or a session expire, between two lines of a test.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = time.time()
+
+    def now(self) -> float:
+        """See ``Clock``."""
+        return self._began + self.offset
 
 
 class Stand:
