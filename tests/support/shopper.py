@@ -23,6 +23,8 @@ SEPA_PAYS, SEPA_FAILS = "DE08370400440532013003", "DE78370400440532013004"
 BANK_TAKES = 181.0
 PATIENCE = 90.0  # seconds: an event is handled within one, on a machine that is not busy
 _numbers = itertools.count(1)
+# Once: no hour ends between an order and its repeat.
+_APPOINTMENT = (datetime.now(UTC) + timedelta(days=2)).replace(minute=0, second=0, microsecond=0)
 
 
 class Shopper:
@@ -140,7 +142,6 @@ class Shopper:
 
 def wishes(email: str, quantity: int = 2) -> dict[str, Any]:
     """The body of the reference's example, for the day after tomorrow."""
-    at = datetime.now(UTC) + timedelta(days=2)
     return {
         "items": [{"product_id": BOUQUET, "quantity": quantity}],
         "customer": {
@@ -152,7 +153,7 @@ def wishes(email: str, quantity: int = 2) -> dict[str, Any]:
             "postalCode": "75001",
             "city": "Paris",
         },
-        "appointment": at.replace(minute=0, second=0, microsecond=0).isoformat(),
+        "appointment": _APPOINTMENT.isoformat(),
     }
 
 

@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 
 import stripe
 
-from commande.sandbox.clock import RunningClock
 from commande.sandbox.engine import Engine
 from tests.support.sdk_schema import validate_error, validate_object
 
@@ -112,21 +111,6 @@ def receiving() -> Iterator[Callable[[], Receiver]]:
             return receiver
 
         yield opened
-
-
-class StillClock(RunningClock):
-    """The moment at which it was made, moved only by whoever asks for it.
-
-    Else a busy machine would let a debit succeed, or a session expire, between two lines of a test.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._began = time.time()
-
-    def now(self) -> float:
-        """See ``Clock``."""
-        return self._began + self.offset
 
 
 class Stand:
