@@ -101,6 +101,8 @@ class Letterbox:
 class Stage:
     """One shop, its Stripe, and what people do with them."""
 
+    limits = Limits()
+
     def __init__(self, shop: Shop, stripe_url: str, clock: MovableClock, mail: Letterbox) -> None:
         self.shop, self.stripe_url, self.clock, self.mail = shop, stripe_url, clock, mail
         self.others: list[Shop] = []
@@ -108,7 +110,9 @@ class Stage:
 
     def another_process(self) -> Shop:
         """A second process of the same shop: connections, ids and gateway of its own."""
-        other = replace(patient_shop(self.shop.settings), clock=self.clock, mail=self.mail)
+        settings = self.shop.settings
+        stripe = open_gateway(settings, self.limits)
+        other = replace(open_shop(settings), stripe=stripe, clock=self.clock, mail=self.mail)
         self.others.append(other)
         return other
 
@@ -310,32 +314,30 @@ def stage_settings(database_url: str, stripe_url: str, **more: Any) -> Settings:
     return load_settings(**given | more)
 
 
-def patient_shop(settings: Settings) -> Shop:
-    """A shop that waits for Stripe's answer however busy the machine is."""
-    shop = open_shop(settings)
-    return replace(shop, stripe=open_gateway(settings, PATIENT))
-
-
 @asynccontextmanager
 async def staged(
     database_url: str, serve: Callable[..., str], *, steady: bool = False, **settings: Any
 ) -> AsyncIterator[Stage]:
     """A stage on that database, migrated and with a small catalogue.
 
-    On a ``steady`` one, time passes for the shop and for Stripe when the test says so.
+    On a ``steady`` one, time passes for the shop and for Stripe when the test says so, and an
+    answer of Stripe's is waited for however busy the machine is.
     """
     moment = Steady(tick=0.0001) if steady else time.time
+    limits = PATIENT if steady else Limits()
     # The address is only printed into session urls; the server picks its own port.
     stripe = create_sandbox("http://stripe.test", seed=7, clock=StripeClock(moment))
     stripe_url = serve(stripe)
     loaded = stage_settings(database_url, stripe_url, **settings)
     await asyncio.to_thread(migrate, loaded.database_url)
     clock, mail = MovableClock(moment), Letterbox()
-    shop = replace(patient_shop(loaded), clock=clock, mail=mail)
+    gateway = open_gateway(loaded, limits)
+    shop = replace(open_shop(loaded), stripe=gateway, clock=clock, mail=mail)
     now = clock.now()
     await shop.db.transaction(add_module, shop.ids.object_id(now), COMMANDS, now)
     await shop.db.transaction(upsert_products, CATALOGUE, now)
     stage = Stage(shop, stripe_url, clock, mail)
+    stage.limits = limits
     try:
         yield stage
     finally:
