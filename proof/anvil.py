@@ -169,9 +169,9 @@ class Anvil:
             for _ in range(number)
         ]
         lines = self._confirmers[:number]
-        answers = await _each(lines, [[request] for request in requests])
+        answers = await asyncio.gather(*map(_order_one, lines, requests))
         cases = []
-        for late, [heard] in enumerate(answers):
+        for late, heard in enumerate(answers):
             if heard.status != 200:
                 raise RuntimeError(f"An order was refused: {heard.body[:200]!r}")
             opened = orjson.loads(heard.body)
@@ -212,8 +212,8 @@ class Anvil:
         order = self._shuffled(cases)
         pairs = [{"sessionId": case.session, "commandId": case.command} for case in order]
         requests = [post(f"{_API}/confirm-payment", orjson.dumps(pair)) for pair in pairs]
-        for case, heard in zip(order, await line.ask(requests), strict=True):
-            self._hear("late confirm" if case.late else "confirm", heard)
+        kinds = ["late confirm" if case.late else "confirm" for case in order]
+        for case, heard in zip(order, await self._insist(line, kinds, requests), strict=True):
             if heard.status == 200:
                 case.confirmed[heard.body] += 1
 
@@ -226,16 +226,15 @@ class Anvil:
         for case in order:
             events = told[case.session]
             requests.append(_webhook(events[number % len(events)]))
-        for heard in await line.ask(requests):
-            self._hear("webhook", heard)
+        await self._insist(line, ["webhook"] * len(requests), requests)
 
     async def _ask_again(self, line: Line, cases: list[Case]) -> None:
         """A tab in which somebody presses “pay again”."""
         order = self._shuffled(cases)
         bodies = [{"commandId": case.command, "token": case.token} for case in order]
         requests = [post(f"{_API}/retry-payment", orjson.dumps(body)) for body in bodies]
-        for case, heard in zip(order, await line.ask(requests), strict=True):
-            self._hear("tab", heard)
+        tabs = ["tab"] * len(requests)
+        for case, heard in zip(order, await self._insist(line, tabs, requests), strict=True):
             # Until the shop has heard of the payment it hands out what it has: the page that is
             # paid already. Another page could be paid a second time.
             if heard.status == 200 and case.session not in orjson.loads(heard.body)["url"]:
@@ -259,15 +258,30 @@ class Anvil:
         places = {case.command: n + self._rng.uniform(0, stray) for n, case in enumerate(cases)}
         return sorted(cases, key=lambda case: places[case.command])
 
-    def _hear(self, kind: str, heard: Heard) -> None:
+    async def _insist(self, line: Line, kinds: list[str], requests: list[bytes]) -> list[Heard]:
+        """All of them at once; whoever is told to come again does, until there is an answer."""
+        heard, busy = await line.ask(requests), list(range(len(requests)))
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            busy = [n for n in busy if self._hear(kinds[n], heard[n]) in _BUSY]
+            if not busy or time.monotonic() > give_up:
+                return heard
+            await asyncio.sleep(0.1)
+            again = await line.ask([requests[n] for n in busy])
+            for n, answer in zip(busy, again, strict=True):
+                heard[n] = answer
+
+    def _hear(self, kind: str, heard: Heard) -> str | None:
+        """Count an answer; the code of a refusal."""
         self.counts["requests"] += 1
         if heard.status < 300:
             self.counts[f"{kind}: {heard.status}"] += 1
-            return
-        code = orjson.loads(heard.body).get("code")
+            return None
+        code = _code(heard)
         self.counts[f"{kind}: {heard.status} {code}"] += 1
         if code not in _TOLD[kind]:
             self.wrong.append(f"a {kind} was answered {heard.status} {code}")
+        return code
 
     def _judge(self, cases: list[Case]) -> None:
         """Every yes to one command says the same, byte for byte."""
@@ -321,6 +335,16 @@ def _webhook(body: bytes) -> bytes:
     return post(WEBHOOK, body, Stripe_Signature=signature)
 
 
-async def _each(lines: list[Line], requests: list[list[bytes]]) -> list[list[Heard]]:
-    asked = (line.ask(each) for line, each in zip(lines, requests, strict=True))
-    return list(await asyncio.gather(*asked))
+async def _order_one(line: Line, request: bytes) -> Heard:
+    """Whoever is told to come again does: the same order within a minute is the same command."""
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        [heard] = await line.ask([request])
+        if heard.status == 200 or _code(heard) not in _BUSY or time.monotonic() > give_up:
+            return heard
+        await asyncio.sleep(0.1)
+
+
+def _code(heard: Heard) -> str | None:
+    code: str | None = orjson.loads(heard.body).get("code")
+    return code

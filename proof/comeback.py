@@ -24,7 +24,7 @@ from commande.db.tables import attempts
 from proof.board import Moment
 from proof.books import count_waiting, find_refund_gaps
 from proof.copies import copy_of
-from proof.crew import PATIENCE, SECRET, Crew, Hand
+from proof.crew import PATIENCE, SECRET, Crew, Hand, until
 from proof.crowd import KEY, Crowd
 from proof.effects import sent_letters
 from proof.failover.shop import unaccounted
@@ -104,6 +104,7 @@ class Comeback:
         await asyncio.to_thread(self._copy.take)
         before = self._ledger.facts()
         await self._pass_time()
+        await self._do_business(before)
         await crowd.stop()
         await self._crew.kill(hands)
         left = sent_letters(self._letters)
@@ -131,6 +132,17 @@ class Comeback:
             self._offset.seconds += step
             if number < REFUNDS and self._ledger.charged:
                 await self._give_back(self._rng.choice(list(self._ledger.charged)))
+
+    async def _do_business(self, before: Facts) -> None:
+        """Until an order that is not in the copy was paid, and a letter left: else, on a machine
+        that others keep busy, there may be nothing to lose."""
+        known = {opening.session for opening in before.opened}
+
+        def lost() -> bool:
+            return bool(self._ledger.charged.keys() - known and sent_letters(self._letters))
+
+        if not await until(lost, PATIENCE):
+            raise RuntimeError("There is no business")
 
     async def _give_back(self, session: str) -> None:
         found = await asyncio.to_thread(

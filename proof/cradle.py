@@ -51,7 +51,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: Any, board: Board | None) -> None:
         super().__init__(
             uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="on", timeout_keep_alive=30
+                app, log_config=None, access_log=False, lifespan="on", timeout_keep_alive=3600
             )
         )
         self._board = board

@@ -17,7 +17,8 @@ from proof.crowd import KEY
 from proof.premises import Premises
 
 SECRET: Final = "whsec_of_the_proof"
-PATIENCE: Final = 60.0
+PATIENCE: Final = 180.0
+"""Seconds, on a machine that others keep busy."""
 WEBHOOK: Final = "/api/checkout/webhook"
 
 

@@ -72,7 +72,7 @@ class Disk:
         """The files as they are found afterwards."""
         keep = MANNERS[manner]
         left: Image = {}
-        for name in self._durable.keys() | self._pending.keys():
+        for name in sorted(self._durable.keys() | self._pending.keys()):
             changes = self._pending.get(name, [])
             gone = bool(changes) and isinstance(changes[-1], Delete)
             unsure = gone or name not in self._durable

@@ -48,6 +48,11 @@ class Line(asyncio.Protocol):
         self._transport.write(b"".join(requests))
         return list(await asyncio.gather(*answers))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has hung up."""
+        return self._transport is not None
+
     def hang_up(self) -> None:
         """Close it."""
         if self._transport is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import structlog
+from hypothesis import HealthCheck, settings
 from playwright.async_api import Browser, Page, expect
 
 from tests.support import ports
@@ -16,6 +17,9 @@ from tests.support.postgres import Postgres, running_postgres
 from tests.support.serving import running, serving
 
 pytest_plugins = ["tests.support.honesty"]
+# A busy machine is no bug: nothing here judges how long an example, a page or a process takes.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 expect.set_options(timeout=PATIENCE_MS)
 
 

@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
+import asyncpg
 from sqlalchemy import Connection, text
 
 from commande.db.postgres import PostgresDatabase
+from tests.support.gates import until
+from tests.support.postgres import Postgres
 
 
 def prepare(connection: Connection) -> None:
@@ -45,16 +50,18 @@ class Proxy:
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
+        self.lines = 0  # that are open
         self.cut: str | None = None
         self.on = b"COMMIT;"  # and not READ COMMITTED
         self.silent = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.lines += 1
         up_reader, up_writer = await asyncio.open_connection(self.host, self.port)
         done = asyncio.Event()
         state = {"mute": False}
+        back = asyncio.ensure_future(self.answer(up_reader, writer, state, done))
         try:
-            back = asyncio.ensure_future(self.answer(up_reader, writer, state, done))
             while data := await reader.read(65536):
                 if self.silent:
                     continue
@@ -67,10 +74,12 @@ class Proxy:
                     await done.wait()
                     break
                 up_writer.write(data)
-            back.cancel()
         finally:
+            back.cancel()
+            await asyncio.gather(back, return_exceptions=True)
             for end in (writer, up_writer):
                 end.close()
+            self.lines -= 1
 
     async def answer(
         self,
@@ -101,19 +110,58 @@ async def proxied(url: str) -> AsyncIterator[tuple[Proxy, PostgresDatabase]]:
     finally:
         await db.close()
         server.close()
-        await asyncio.sleep(0.05)
+        await until(lambda: not proxy.lines, "the proxy to end")
+
+
+@dataclass
+class Silent:
+    """A host that takes connections and never says a word."""
+
+    port: int = 0
+    asked: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def ignore(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.asked.append(writer)
 
 
 @asynccontextmanager
-async def silent_host() -> AsyncIterator[int]:
-    """A host that takes connections and never says a word."""
-
-    async def ignore(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-
-    writers: list[asyncio.StreamWriter] = []
-    server = await asyncio.start_server(ignore, "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    for writer in writers:
+async def silent_host() -> AsyncIterator[Silent]:
+    host = Silent()
+    server = await asyncio.start_server(host.ignore, "127.0.0.1", 0)
+    host.port = server.sockets[0].getsockname()[1]
+    yield host
+    for writer in host.asked:
         writer.close()
     server.close()
+
+
+ONE_WAITS = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
+@asynccontextmanager
+async def without_a_standby(server: Postgres, url: str) -> AsyncIterator[asyncpg.Connection]:
+    """The server waits at each COMMIT for a standby that is not there; a session to ask with."""
+    bare = await asyncpg.connect(url)
+    try:
+        server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        await bare.execute("SELECT pg_reload_conf()")
+        # Another process of the server puts it into force, a moment later: until a COMMIT waits.
+        probe = await asyncpg.connect(url)
+        while True:
+            write = "SELECT pg_logical_emit_message(true, 'probe', '')"
+            commit = asyncio.ensure_future(probe.execute(write))
+            await until(partial(_over_or_waiting, commit, bare), "a COMMIT")
+            if not commit.done():
+                break
+        await bare.execute("SELECT pg_cancel_backend($1)", probe.get_server_pid())
+        await commit
+        await probe.close()
+        yield bare
+    finally:
+        server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        await bare.execute("SELECT pg_reload_conf()")
+        await bare.close()
+
+
+async def _over_or_waiting(commit: "asyncio.Future[str]", bare: asyncpg.Connection) -> bool:
+    return commit.done() or bool(await bare.fetchval(ONE_WAITS))

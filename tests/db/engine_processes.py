@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, insert, select, text, update
 
@@ -11,6 +12,7 @@ from commande.db import Database, open_database
 metadata = MetaData()
 note = Table("note", metadata, Column("id", Integer, primary_key=True))
 counter = Table("counter", metadata, Column("n", Integer))
+STOPS = 40
 
 
 def put(connection: Connection, number: int) -> int:
@@ -22,6 +24,8 @@ def put_and_tell(connection: Connection, number: int) -> int:
     """The seeded bug: tells of a row that is not committed yet."""
     put(connection, number)
     tell(number)
+    if number == STOPS:
+        time.sleep(60)  # whoever reads this number has all the time to kill
     return number
 
 
@@ -59,7 +63,13 @@ async def write(db: Database, careless: str) -> None:
 
 
 async def count_up(db: Database, times: str, careless: str) -> None:
-    """Increase the counter so often; carelessly is to read in one transaction, write in another."""
+    """Increase the counter so often; carelessly is to read in one transaction, write in another.
+
+    Begins when told to, so that nobody is done before the others came.
+    """
+    await db.read(lambda c: c.scalar(select(counter.c.n)))
+    tell(0)
+    sys.stdin.readline()
     for _ in range(int(times)):
         if careless == "careless":
             seen = await db.read(lambda c: c.scalar(select(counter.c.n)))

@@ -15,6 +15,7 @@ from commande.db import Database, open_database
 from commande.db.schema import create_all
 from commande.db.tables import metadata
 from tests.support.counter import every_kind_of_row
+from tests.support.gates import Gate, somebody_in_line, until
 from tests.support.guards import (
     ADD_CHILDLESS,
     CHECKED,
@@ -314,16 +315,22 @@ async def tried_move(db: Database, old: Status, new: Status) -> bool:
 # Two refunds at once.
 
 
-def refund_slowly(conn: Connection, key: str) -> None:
-    one = {"key": f"'{key}'", "stripe_refund_id": "NULL", "amount_minor": "2000"}
-    conn.execute(text(copy("refunds", **one)))
-    if conn.dialect.name == "postgresql":
-        conn.execute(text("SELECT pg_sleep(0.3)"))
-
-
 async def two_refunds_at_once(db: Database) -> int:
     """How many of two refunds, together more than the payment, were taken."""
-    both = (db.transaction(refund_slowly, key) for key in ("one", "two"))
+    gate = Gate()
+
+    def refund(conn: Connection, key: str) -> None:
+        one = {"key": f"'{key}'", "stripe_refund_id": "NULL", "amount_minor": "2000"}
+        conn.execute(text(copy("refunds", **one)))
+        gate.stop(conn)
+
+    async def met() -> bool:
+        """Both were taken and neither is committed, or the second waits for the first."""
+        return gate.came == 2 or (gate.came == 1 and await somebody_in_line(db))
+
+    both = [asyncio.ensure_future(db.transaction(refund, key)) for key in ("one", "two")]
+    await until(met, "two refunds to meet")
+    gate.open()
     answers = await asyncio.gather(*both, return_exceptions=True)
     assert all(answer is None or isinstance(answer, IntegrityError) for answer in answers)
     return answers.count(None)

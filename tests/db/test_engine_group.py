@@ -1,6 +1,7 @@
 """Group commit, driven inline: one COMMIT for many, and nobody pays for a neighbour."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from structlog.testing import capture_logs
 
+from commande.db.connection import SLOW_MS
 from commande.db.group import Call, GroupRunner, driver_of
 from commande.db.inline import InlineDatabase
 from commande.db.sqlite_file import open_writer, sqlite_engine
@@ -195,15 +197,15 @@ def test_nothing_is_settled_before_the_commit(bench: Bench) -> None:
 
 
 def test_a_slow_function_is_named_in_the_log(bench: Bench) -> None:
-    def dawdle(connection: Connection) -> None:
-        connection.exec_driver_sql(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) "
-            "SELECT count(*) FROM n"
-        ).all()
+    def dawdle(_connection: Connection) -> None:
+        time.sleep(1.2 * SLOW_MS / 1000)
 
     with capture_logs() as logs:
         bench.run((put, 1), (dawdle,))
-    assert [line["function"].rpartition(".")[2] for line in logs] == ["dawdle"]
+    slow = {line["function"].rpartition(".")[2]: line["milliseconds"] for line in logs}
+    assert "dawdle" in slow
+    # On a machine that stands still the other one may be slow too; but then it was.
+    assert all(milliseconds >= SLOW_MS for milliseconds in slow.values())
 
 
 def create(connection: Connection) -> None:

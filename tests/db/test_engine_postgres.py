@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
@@ -15,6 +14,7 @@ from structlog.testing import capture_logs
 from commande.db.postgres import SESSIONS, PostgresDatabase
 from commande.errors import DatabaseBusy
 from tests.db.engine_postgres import Tally, count, prepare, put, total
+from tests.support.gates import Gate, until
 
 pytestmark = pytest.mark.postgres
 
@@ -27,14 +27,15 @@ async def db(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
     await db.close()
 
 
-def increase_both(connection: Connection, first: int, then: int) -> None:
-    """Locks two rows, slowly and in the order asked: two orders at once must deadlock."""
-    for row in (first, then):
-        connection.execute(text("UPDATE counter SET n = n + 1 WHERE id = :id"), {"id": row})
-        connection.execute(text("SELECT pg_sleep(0.1)"))
-
-
 async def test_a_deadlock_is_repeated_until_both_are_done(db: PostgresDatabase) -> None:
+    each_has_one = Gate(opens_at=2)
+
+    def increase_both(connection: Connection, first: int, then: int) -> None:
+        """Locks two rows in the order asked: two orders at once must deadlock."""
+        for row in (first, then):
+            connection.execute(text("UPDATE counter SET n = n + 1 WHERE id = :id"), {"id": row})
+            each_has_one.stop(connection)
+
     increase = Tally(increase_both)
     await asyncio.gather(db.transaction(increase, 1, 2), db.transaction(increase, 2, 1))
     assert await db.read(total) == 4
@@ -44,13 +45,15 @@ async def test_a_deadlock_is_repeated_until_both_are_done(db: PostgresDatabase) 
 async def test_control_the_bare_driver_gives_the_deadlock_to_one_of_them(
     db: PostgresDatabase, postgres_url: str
 ) -> None:
+    each_has_one = asyncio.Barrier(2)
+
     async def increase(first: int, then: int) -> None:
         bare = await asyncpg.connect(postgres_url)
         try:
             async with bare.transaction():
-                for row in (first, then):
-                    await bare.execute("UPDATE counter SET n = n + 1 WHERE id = $1", row)
-                    await asyncio.sleep(0.1)
+                await bare.execute("UPDATE counter SET n = n + 1 WHERE id = $1", first)
+                await each_has_one.wait()
+                await bare.execute("UPDATE counter SET n = n + 1 WHERE id = $1", then)
         finally:
             await bare.close()
 
@@ -59,9 +62,12 @@ async def test_control_the_bare_driver_gives_the_deadlock_to_one_of_them(
 
 
 async def test_a_serialization_failure_is_repeated(db: PostgresDatabase) -> None:
+    all_have_seen = Gate(opens_at=5)
+
     def increase(connection: Connection) -> None:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"))
         seen = connection.scalar(text("SELECT n FROM counter WHERE id = 1")) or 0
+        all_have_seen.stop(connection)
         connection.execute(text("UPDATE counter SET n = :n WHERE id = 1"), {"n": seen + 1})
 
     counted = Tally(increase)
@@ -73,9 +79,12 @@ async def test_a_serialization_failure_is_repeated(db: PostgresDatabase) -> None
 async def test_control_read_committed_loses_updates_of_what_was_not_locked(
     db: PostgresDatabase,
 ) -> None:
+    all_have_seen = Gate(opens_at=5)
+
     def increase(connection: Connection, lock: str) -> None:
         seen = connection.scalar(text(f"SELECT n FROM counter WHERE id = 1 {lock}")) or 0
-        connection.execute(text("SELECT pg_sleep(0.02)"))
+        if not lock:
+            all_have_seen.stop(connection)
         connection.execute(text("UPDATE counter SET n = :n WHERE id = 1"), {"n": seen + 1})
 
     await asyncio.gather(*(db.transaction(increase, "FOR UPDATE") for _ in range(5)))
@@ -101,11 +110,9 @@ async def test_c50_a_migration_under_a_prepared_statement_costs_one_repeat(
 
 
 async def test_a_pool_that_is_used_up_is_busy(db: PostgresDatabase) -> None:
-    sleepers = [
-        asyncio.ensure_future(db.read(lambda c: c.scalar(text("SELECT pg_sleep(4)"))))
-        for _ in range(SESSIONS)
-    ]
-    await asyncio.sleep(0.5)
+    gate = Gate()
+    sleepers = [asyncio.ensure_future(db.read(gate.stop)) for _ in range(SESSIONS)]
+    await until(lambda: gate.came == SESSIONS, "every session to be used")
     with pytest.raises(DatabaseBusy):
         await db.transaction(put, 1)
     for sleeper in sleepers:
@@ -116,16 +123,25 @@ async def test_a_pool_that_is_used_up_is_busy(db: PostgresDatabase) -> None:
 
 async def test_nobody_is_overtaken_for_long(db: PostgresDatabase) -> None:
     """Control, measured: SQLAlchemy's pool alone let some wait for as long as others came."""
-    longest = [0.0]
+    clients, rounds = 3 * SESSIONS, 12
+    begun, overtaken = [0], [0]
 
-    async def client(end: float) -> None:
-        while (began := time.monotonic()) < end:
-            await db.transaction(put, 1)
-            longest[0] = max(longest[0], time.monotonic() - began)
+    def take_a_turn(connection: Connection, came_after: int) -> None:
+        begun[0] += 1
+        overtaken[0] = max(overtaken[0], begun[0] - came_after)
+        put(connection, 1)
 
-    await client(0)
-    await asyncio.gather(*(client(time.monotonic() + 1.5) for _ in range(4 * SESSIONS)))
-    assert longest[0] < 1
+    async def client() -> None:
+        for _ in range(rounds):
+            with suppress(DatabaseBusy):  # it waited for three seconds: the machine stands still
+                await db.transaction(take_a_turn, begun[0])
+
+    gate = Gate(opens_at=SESSIONS)
+    await asyncio.gather(*(db.read(gate.stop) for _ in range(SESSIONS)))  # every session is open
+    await asyncio.gather(*(client() for _ in range(clients)))
+    # In a fair line all the others come once before oneself; there were twelve turns each.
+    assert begun[0] > clients
+    assert overtaken[0] < 4 * clients
 
 
 async def test_a_lock_that_somebody_keeps_is_busy(db: PostgresDatabase, postgres_url: str) -> None:

@@ -17,7 +17,8 @@ import uvloop
 
 from commande.db.postgres import PostgresDatabase
 from commande.db.postgres_address import DEAF_S, SILENCE_S, Hosts
-from tests.db.engine_postgres import count, prepare, put
+from tests.db.engine_postgres import ONE_WAITS, count, prepare, put, without_a_standby
+from tests.support.gates import until
 from tests.support.postgres import Postgres
 
 pytestmark = [
@@ -65,24 +66,10 @@ async def alone(postgres_server: Postgres, postgres_url: str) -> AsyncIterator[a
     db = PostgresDatabase(postgres_url, application="tests")
     await db.transaction(prepare)
     await db.close()
-    bare = await asyncpg.connect(postgres_url)
-    postgres_server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-    await bare.execute("SELECT pg_reload_conf()")
-    await until(bare, "SELECT current_setting('synchronous_standby_names') = 'nobody'")
-    yield bare
-    postgres_server.execute("ALTER SYSTEM RESET synchronous_standby_names")
-    await bare.execute("SELECT pg_reload_conf()")
-    await bare.close()
+    async with without_a_standby(postgres_server, postgres_url) as bare:
+        yield bare
 
 
-async def until(bare: asyncpg.Connection, question: str) -> None:
-    """Ask until the answer is yes; the server has no event for it."""
-    async with asyncio.timeout(10):
-        while not await bare.fetchval(question):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
-ONE_WAITS = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 NOTES = "SELECT count(*) FROM note"
 
 
@@ -91,7 +78,7 @@ async def test_c44_a_cancelled_caller_shows_nobody_what_no_standby_has(
 ) -> None:
     db = PostgresDatabase(postgres_url, application="tests")
     task = asyncio.ensure_future(db.transaction(put, 1))
-    await until(alone, ONE_WAITS)
+    await until(lambda: alone.fetchval(ONE_WAITS), "a COMMIT that waits")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -102,13 +89,13 @@ async def test_c44_a_cancelled_caller_shows_nobody_what_no_standby_has(
 
 
 async def give_up_on(postgres_url: str, *, committing: bool) -> None:
-    """COMMIT, for a second; ``Session`` is what the engine uses, and what it tells it."""
+    """COMMIT, for three seconds; ``Session`` is what the engine uses, and what it tells it."""
     session = await Hosts(postgres_url, application="tests").connect()
     await session.execute("BEGIN; INSERT INTO note VALUES (1)")
     session.committing = committing
     with pytest.raises(TimeoutError):
-        await session.execute("COMMIT", timeout=1)
-    await asyncio.sleep(0.5)
+        await session.execute("COMMIT", timeout=3)
+    await asyncio.sleep(0.5)  # in which a cancellation would come through
     await session.close()
 
 
@@ -116,7 +103,7 @@ async def test_c44_an_answer_that_never_comes_shows_nobody_what_no_standby_has(
     alone: asyncpg.Connection, postgres_url: str
 ) -> None:
     await give_up_on(postgres_url, committing=True)
-    assert await alone.fetchval(ONE_WAITS), "the server waits on"
+    await until(lambda: alone.fetchval(ONE_WAITS), "the server to wait on")
     assert await alone.fetchval(NOTES) == 0
 
 
@@ -124,5 +111,5 @@ async def test_control_c44_the_driver_cancels_and_everybody_sees_it(
     alone: asyncpg.Connection, postgres_url: str
 ) -> None:
     await give_up_on(postgres_url, committing=False)
+    await until(lambda: alone.fetchval(f"{NOTES} HAVING count(*) = 1"), "everybody to see it")
     assert not await alone.fetchval(ONE_WAITS)
-    assert await alone.fetchval(NOTES) == 1

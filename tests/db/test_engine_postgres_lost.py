@@ -1,7 +1,6 @@
 """The PostgreSQL engine when sessions, answers and hosts are lost (C41 to C44)."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit
 
@@ -11,8 +10,18 @@ import pytest_asyncio
 from sqlalchemy import Connection, text
 
 from commande.db.postgres import SESSIONS, PostgresDatabase
+from commande.db.postgres_address import CONNECT_S
 from commande.errors import DatabaseBusy, OutcomeUnknown, SettingInvalid
-from tests.db.engine_postgres import Tally, count, prepare, proxied, put, silent_host
+from tests.db.engine_postgres import (
+    Tally,
+    count,
+    prepare,
+    proxied,
+    put,
+    silent_host,
+    without_a_standby,
+)
+from tests.support.gates import Gate, until
 from tests.support.ports import free_port
 from tests.support.postgres import Postgres
 
@@ -40,14 +49,20 @@ def terminate(connection: Connection) -> None:
 async def test_c41_a_session_lost_before_commit_is_repeated(
     db: PostgresDatabase, postgres_url: str
 ) -> None:
-    def put_slowly(connection: Connection, number: int) -> None:
-        put(connection, number)
-        connection.execute(text("SELECT pg_sleep(0.3)"))
+    all_wrote = Gate(opens_at=5)
 
-    counted = Tally(put_slowly)
+    def put_and_sleep(connection: Connection, number: int) -> None:
+        put(connection, number)
+        first = all_wrote.came < 5
+        all_wrote.stop(connection)
+        if first:
+            connection.execute(text("SELECT pg_sleep(9)"))
+
+    counted = Tally(put_and_sleep)
     tasks = [asyncio.ensure_future(db.transaction(counted, n)) for n in range(5)]
-    await asyncio.sleep(0.15)
     other = PostgresDatabase(postgres_url, application="killer")
+    asleep = text("SELECT count(*) = 5 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    await until(lambda: other.read(lambda c: c.scalar(asleep)), "five sessions to sleep")
     await other.transaction(terminate)
     await asyncio.gather(*tasks)
     assert await other.read(count) == 5
@@ -99,21 +114,12 @@ async def test_c44_a_standby_that_does_not_confirm_makes_the_outcome_unknown(
     """Committed here and perhaps nowhere else: the server warns, and says COMMIT all the same."""
     waits = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
     await db.transaction(put, 1)
-    postgres_server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-    bare = await asyncpg.connect(postgres_url)
-    try:
-        await bare.execute("SELECT pg_reload_conf()")
-        await asyncio.sleep(0.3)
+    async with without_a_standby(postgres_server, postgres_url) as bare:
         task = asyncio.ensure_future(db.transaction(put, 2))
         cancel = f"SELECT count(pg_cancel_backend(pid)) {waits}"
-        while not await bare.fetchval(cancel):  # noqa: ASYNC110 - the server has no event for it
-            await asyncio.sleep(0.02)
+        await until(lambda: bare.fetchval(cancel), "a COMMIT that waits")
         with pytest.raises(OutcomeUnknown, match="warned"):
             await task
-    finally:
-        postgres_server.execute("ALTER SYSTEM RESET synchronous_standby_names")
-        await bare.execute("SELECT pg_reload_conf()")
-        await bare.close()
     assert await db.read(count) == 2
 
 
@@ -121,9 +127,8 @@ async def test_closing_does_not_wait_for_a_server_that_fell_silent(postgres_url:
     async with proxied(postgres_url) as (proxy, through):
         await asyncio.gather(*(through.read(lambda c: c.scalar(text("SELECT 1"))) for _ in "123"))
         proxy.silent = True
-        began = time.monotonic()
-        await through.close()
-        assert time.monotonic() - began < 5
+        async with asyncio.timeout(30):  # the driver's own patience is a minute a session
+            await through.close()
 
 
 async def test_a_warning_ahead_of_commit_is_no_doubt(db: PostgresDatabase) -> None:
@@ -136,21 +141,21 @@ async def test_a_warning_ahead_of_commit_is_no_doubt(db: PostgresDatabase) -> No
 
 async def test_a_database_that_is_down_is_busy_soon() -> None:
     db = PostgresDatabase(f"postgresql://postgres@127.0.0.1:{free_port()}/shop", application="t")
-    began = time.monotonic()
-    for run in (db.transaction, db.read):
-        with pytest.raises(DatabaseBusy):
-            await run(count)
-    assert time.monotonic() - began < 5
+    async with asyncio.timeout(30):  # the driver alone would go on for a minute
+        for run in (db.transaction, db.read):
+            with pytest.raises(DatabaseBusy):
+                await run(count)
     await db.close()
 
 
 async def test_a_host_that_is_silent_is_busy_within_five_seconds() -> None:
-    async with silent_host() as port:
-        db = PostgresDatabase(f"postgresql://postgres@127.0.0.1:{port}/shop", application="t")
-        began = time.monotonic()
+    async with silent_host() as silent:
+        url = f"postgresql://postgres@127.0.0.1:{silent.port}/shop"
+        db = PostgresDatabase(url, application="t")
         with pytest.raises(DatabaseBusy):
             await db.transaction(count)
-        assert time.monotonic() - began < 5
+        assert len(silent.asked) == 1
+        assert CONNECT_S < 5, "what it was given, and it was asked once"
         await db.close()
 
 
@@ -160,15 +165,13 @@ async def test_c41_a_dead_first_host_leaves_time_for_the_second(
     """Control: the driver's own way, one time limit for all hosts, never comes to the second."""
     real = urlsplit(postgres_url)
     async with silent_host() as silent:
-        hosts = f"127.0.0.1:{silent},127.0.0.1:{free_port()},127.0.0.1:{real.port}"
+        hosts = f"127.0.0.1:{silent.port},127.0.0.1:{free_port()},127.0.0.1:{real.port}"
         url = f"postgresql://postgres@{hosts}{real.path}?target_session_attrs=read-write"
         both = PostgresDatabase(url, application="tests")
-        began = time.monotonic()
         assert await both.transaction(put, 1) == 1
-        assert time.monotonic() - began < 5
-        began = time.monotonic()
+        assert len(silent.asked) == 1
         await asyncio.gather(*(both.transaction(put, n) for n in range(5)))
-        assert time.monotonic() - began < 1, "the host that answered is asked first from now on"
+        assert len(silent.asked) == 1, "the host that answered is asked first from now on"
         await both.close()
         with pytest.raises(TimeoutError):
             await asyncpg.connect(url, timeout=2)

@@ -1,14 +1,15 @@
 """The SQLite engine with its threads: what is acknowledged is on the disk, whatever happens."""
 
 import asyncio
+import fcntl
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,11 @@ from sqlalchemy import Connection, text
 
 from commande.db.group import driver_of
 from commande.db.sqlite import GROUP_SIZE, QUEUE_LIMIT, SQLiteDatabase
-from commande.db.sqlite_lock import WriteTurn
+from commande.db.sqlite_lock import PATIENCE_S, WriteTurn
 from commande.errors import DatabaseBusy, SettingInvalid
 from tests.db import engine_processes
 from tests.db.engine_processes import prepare, put
+from tests.support.gates import Gate, until
 
 
 @pytest_asyncio.fixture
@@ -31,20 +33,17 @@ async def db(tmp_path: Path) -> AsyncIterator[SQLiteDatabase]:
     await db.close()
 
 
-@contextmanager
-def held(db: SQLiteDatabase) -> Iterator[threading.Event]:
-    """Keep the writer busy until the event is set, so that others queue up behind."""
-    release = threading.Event()
-
-    def hold(connection: Connection) -> None:
-        assert release.wait(10)
-
-    task = asyncio.ensure_future(db.transaction(hold))
+@asynccontextmanager
+async def held(db: SQLiteDatabase) -> AsyncIterator[Gate]:
+    """Keep the writer busy until the gate opens, so that others queue up behind."""
+    gate = Gate()
+    task = asyncio.ensure_future(db.transaction(gate.stop))
+    await until(lambda: gate.came, "the writer to stop")
     try:
-        yield release
+        yield gate
     finally:
-        release.set()
-        assert task
+        gate.open()
+        await task
 
 
 def notes(path: Path) -> set[int]:
@@ -58,6 +57,7 @@ def notes(path: Path) -> set[int]:
 def other_process(*words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, engine_processes.__file__, *words],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -66,15 +66,22 @@ def other_process(*words: str) -> subprocess.Popen[bytes]:
 async def test_all_that_wait_share_one_commit(db: SQLiteDatabase) -> None:
     said: list[str] = []
     await db.transaction(lambda c: driver_of(c).set_trace_callback(said.append))
-    with held(db) as release:
-        await asyncio.sleep(0.05)
-        waiting = [asyncio.ensure_future(db.transaction(put, n)) for n in range(GROUP_SIZE)]
-        await asyncio.sleep(0.05)
-        said.clear()
-        release.set()
-        await asyncio.gather(*waiting)
-    commits = sum(line.startswith("COMMIT") for line in said)
-    assert commits <= 4, "one for who held it, one for all (more if 5 ms did not do for 64)"
+
+    async def commits_of(numbers: range) -> int:
+        async with held(db) as gate:
+            waiting = [asyncio.ensure_future(db.transaction(put, n)) for n in numbers]
+            await asyncio.sleep(0)
+            said.clear()
+            gate.open()
+            await asyncio.gather(*waiting)
+        return sum(line.startswith("COMMIT") for line in said)
+
+    # A group takes in who comes within 5 ms, and a busy machine may need longer for 64.
+    for attempt in range(200):
+        first = attempt * GROUP_SIZE
+        if await commits_of(range(first, first + GROUP_SIZE)) <= 4:
+            return
+    pytest.fail("64 that waited never shared a commit: one for who held it, one for all")
 
 
 async def test_an_answer_comes_after_the_commit(db: SQLiteDatabase, tmp_path: Path) -> None:
@@ -95,14 +102,13 @@ async def test_an_answer_comes_after_the_commit(db: SQLiteDatabase, tmp_path: Pa
 async def test_a_cancelled_caller_is_skipped_before_its_function_starts(
     db: SQLiteDatabase, tmp_path: Path
 ) -> None:
-    with held(db) as release:
-        await asyncio.sleep(0.05)
+    async with held(db) as gate:
         tasks = [asyncio.ensure_future(db.transaction(put, n)) for n in range(10)]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         for task in tasks[::2]:
             task.cancel()
         await asyncio.sleep(0)
-        release.set()
+        gate.open()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert [outcome for outcome in outcomes if isinstance(outcome, int)] == [1, 3, 5, 7, 9]
     assert notes(tmp_path / "shop.db") == {1, 3, 5, 7, 9}
@@ -111,14 +117,13 @@ async def test_a_cancelled_caller_is_skipped_before_its_function_starts(
 async def test_a_full_queue_is_busy_at_once_and_loses_nobody(
     db: SQLiteDatabase, tmp_path: Path
 ) -> None:
-    with held(db) as release:
-        await asyncio.sleep(0.05)
+    async with held(db) as gate:
         tasks = [asyncio.ensure_future(db.transaction(put, n)) for n in range(QUEUE_LIMIT + 5)]
-        await asyncio.sleep(0.2)
+        await until(lambda: any(task.done() for task in tasks), "a refusal")
         refused = [task for task in tasks if task.done()]
         assert len(refused) == 5
         assert all(isinstance(task.exception(), DatabaseBusy) for task in refused)
-        release.set()
+        gate.open()
         await asyncio.gather(*tasks, return_exceptions=True)
     assert len(notes(tmp_path / "shop.db")) == QUEUE_LIMIT
 
@@ -144,7 +149,7 @@ async def test_a_loop_that_ended_hangs_nobody_else(db: SQLiteDatabase, tmp_path:
 
 async def test_c46_the_log_is_synced_with_every_commit(tmp_path: Path) -> None:
     process = other_process("pragmas", f"sqlite:///{tmp_path / 'shop.db'}")
-    said, _ = await asyncio.to_thread(process.communicate, timeout=30)
+    said, _ = await asyncio.to_thread(process.communicate, timeout=180)
     assert said.decode().split() == ["wal", "2", "1", "2000"]
     control = sqlite3.connect(tmp_path / "control.db")
     control.execute("PRAGMA synchronous = OFF")
@@ -157,13 +162,12 @@ def lost_after_a_kill(path: Path, *options: str) -> set[int]:
     asyncio.run(prepared(path))
     process = other_process("write", f"sqlite:///{path}", *options)
     assert process.stdout is not None
-    first = process.stdout.readline()
-    time.sleep(0.15)
+    told: set[int] = set()
+    while len(told) <= 20 or engine_processes.STOPS not in told:
+        told.add(int(process.stdout.readline()))
     process.send_signal(signal.SIGKILL)
-    rest, _ = process.communicate(timeout=30)
-    told = {int(line) for line in (first + rest).split()}
-    assert len(told) > 20
-    return told - notes(path)
+    rest, _ = process.communicate(timeout=180)
+    return (told | {int(line) for line in rest.split()}) - notes(path)
 
 
 async def prepared(path: Path) -> None:
@@ -178,7 +182,7 @@ def test_i11_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
 
 
 def test_control_a_writer_that_tells_before_the_commit_is_caught(tmp_path: Path) -> None:
-    assert any(lost_after_a_kill(tmp_path / f"{n}.db", "careless") for n in range(10))
+    assert engine_processes.STOPS in lost_after_a_kill(tmp_path / "shop.db", "careless")
 
 
 async def counted(path: Path, *options: str) -> int:
@@ -186,7 +190,14 @@ async def counted(path: Path, *options: str) -> int:
     await prepared(path)
     processes = [other_process("count_up", f"sqlite:///{path}", "200", *options) for _ in range(3)]
     for process in processes:
-        _, complaint = await asyncio.to_thread(process.communicate, timeout=60)
+        assert process.stdout is not None
+        await asyncio.to_thread(process.stdout.readline)
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"all are there\n")
+        process.stdin.flush()
+    for process in processes:
+        _, complaint = await asyncio.to_thread(process.communicate, timeout=180)
         assert process.returncode == 0, complaint.decode()
     db = SQLiteDatabase(str(path))
     total: int = await db.read(lambda c: c.scalar(text("SELECT n FROM counter")))
@@ -199,17 +210,26 @@ async def test_three_processes_that_write_at_once_lose_nothing(tmp_path: Path) -
 
 
 async def test_control_reading_and_writing_in_two_transactions_loses(tmp_path: Path) -> None:
-    assert await counted(tmp_path / "shop.db", "careless") < 600
+    for attempt in range(20):  # they must meet between one's reading and its writing
+        if await counted(tmp_path / f"{attempt}.db", "careless") < 600:
+            return
+    pytest.fail("nothing was lost in twenty rounds")
 
 
 def overlaps(turns: list[WriteTurn] | None) -> int:
-    """Let four threads take turns; count how often one finds another in its turn."""
+    """Let four threads take turns; count how often one finds another in its turn.
+
+    Whoever waited longer than anybody need is let in by design: that round counts nothing.
+    """
     inside, met, barrier = [0], [0], threading.Barrier(4)
+    patient = [True]
 
     def take_turns(number: int) -> None:
         barrier.wait()
         for _ in range(20):
+            came = time.monotonic()
             with turns[number] if turns else threading.Lock():
+                patient[0] = patient[0] and time.monotonic() - came < PATIENCE_S
                 inside[0] += 1
                 met[0] += inside[0] > 1
                 time.sleep(0.001)
@@ -220,7 +240,7 @@ def overlaps(turns: list[WriteTurn] | None) -> int:
         thread.start()
     for thread in threads:
         thread.join()
-    return met[0]
+    return met[0] if patient[0] else overlaps(turns)
 
 
 def test_writers_take_turns(tmp_path: Path) -> None:
@@ -231,7 +251,7 @@ def test_writers_take_turns(tmp_path: Path) -> None:
 
 
 def test_control_without_the_file_lock_writers_meet() -> None:
-    assert overlaps(None) > 0
+    assert any(overlaps(None) for _ in range(100))
 
 
 async def test_a_process_stopped_in_its_turn_makes_the_others_busy_not_hang(
@@ -242,15 +262,13 @@ async def test_a_process_stopped_in_its_turn_makes_the_others_busy_not_hang(
     other = sqlite3.connect(path, isolation_level=None)
     with turn:
         other.execute("BEGIN IMMEDIATE")
-        began = time.monotonic()
-        outcomes = await asyncio.gather(
-            *(db.transaction(put, n) for n in range(100)), return_exceptions=True
-        )
-        waited = time.monotonic() - began
+        async with asyncio.timeout(60):  # all at once, not each after a time-out of its own
+            outcomes = await asyncio.gather(
+                *(db.transaction(put, n) for n in range(100)), return_exceptions=True
+            )
         assert await db.read(lambda c: c.scalar(text("SELECT count(*) FROM note"))) == 0
         other.execute("ROLLBACK")
     assert all(isinstance(outcome, DatabaseBusy) for outcome in outcomes)
-    assert waited < 8, "all at once, not each after a time-out of its own"
     assert await db.transaction(put, 1) == 1
     other.close()
     turn.close()
@@ -260,7 +278,7 @@ def test_a_fork_gives_the_child_connections_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
     asyncio.run(prepared(path))
     process = other_process("fork", f"sqlite:///{path}")
-    said, complaint = process.communicate(timeout=60)
+    said, complaint = process.communicate(timeout=180)
     assert said.split() == [b"0"], complaint.decode()
     assert notes(path) == {0, 999} | set(range(100, 300))
 
@@ -271,9 +289,12 @@ async def test_an_abandoned_process_leaves_no_lock(db: SQLiteDatabase, tmp_path:
     await asyncio.to_thread(process.stdout.readline)
     process.kill()
     process.communicate()
-    began = time.monotonic()
+    with (tmp_path / "shop.db.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    other = sqlite3.connect(tmp_path / "shop.db", isolation_level=None, timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
     assert await db.transaction(put, -1) == -1
-    assert time.monotonic() - began < 1
 
 
 async def test_a_file_that_is_no_database_is_a_wrong_setting(tmp_path: Path) -> None:
@@ -293,13 +314,9 @@ async def test_a_writer_that_broke_is_replaced(db: SQLiteDatabase) -> None:
 
 
 async def test_reads_go_on_while_a_write_is_under_way(db: SQLiteDatabase) -> None:
-    with held(db) as release:
-        await asyncio.sleep(0.05)
-        began = time.monotonic()
+    async with held(db), asyncio.timeout(30):  # else they would wait for the writer, and it stops
         for _ in range(20):
             await db.read(lambda c: c.scalar(text("SELECT count(*) FROM note")))
-        assert time.monotonic() - began < 2
-        assert not release.is_set()
 
 
 def test_the_writer_is_private_to_whoever_owns_the_file(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from commande.db.journal import read_history
 from commande.db.tables import events
 from commande.db.upkeep import prune
 from tests.support.counter import NOW, asked, later, opened, paid
+from tests.support.gates import Gate, somebody_in_line, until
 
 
 def event(number: int = 1, **changes: Any) -> StoredEvent:
@@ -129,18 +130,20 @@ async def test_a_delivery_while_the_event_is_handled_waits_and_never_deadlocks(
     command = (await shop_db.transaction(asked)).command
     await store(shop_db, 1, command_id=command.id)
 
+    gate = Gate()
+
     def handle(conn: Connection) -> None:
         lock_command(conn, command.id)
-        if conn.dialect.name == "postgresql":
-            conn.execute(text("SELECT pg_sleep(0.3)"))
+        gate.stop(conn)
         finish_event(conn, "evt_001", "done", NOW)
 
-    async def deliver() -> None:
-        await asyncio.sleep(0.1)
-        await store(shop_db, 1, command_id=command.id)
-
     with capture_logs() as logs:
-        await asyncio.gather(shop_db.transaction(handle), deliver())
+        handling = asyncio.create_task(shop_db.transaction(handle))
+        await until(lambda: gate.came, "the handler's lock")
+        delivering = asyncio.create_task(store(shop_db, 1, command_id=command.id))
+        await until(lambda: somebody_in_line(shop_db), "the delivery to wait for the handler")
+        gate.open()
+        await asyncio.gather(handling, delivering)
     assert [line for line in logs if line["event"] == "transaction_interrupted"] == []
     stored = await row(shop_db)
     assert (stored.state, stored.deliveries) == ("done", 2)

@@ -14,6 +14,7 @@ import pytest
 from commande.db import schema_sqlite
 from commande.db.schema import VERSIONS, migrate, pending_migrations, read_chain
 from commande.errors import DatabaseBusy, SettingInvalid
+from tests.support.gates import until
 from tests.support.postgres import Postgres
 
 HEAD = read_chain((VERSIONS,))[-1]
@@ -88,10 +89,10 @@ async def test_a_migration_whose_server_goes_away_may_be_repeated(postgres_url: 
     await other.execute("SELECT pg_advisory_lock($1)", hold)
     waiting = asyncio.create_task(asyncio.to_thread(migrate, postgres_url))
     name = "FROM pg_stat_activity WHERE application_name = 'commande migrate'"
-    for _ in range(200):
-        if await other.fetchval(f"SELECT count(*) {name} AND wait_event = 'advisory'"):
-            break
-        await asyncio.sleep(0.02)
+    await until(
+        lambda: other.fetchval(f"SELECT count(*) {name} AND wait_event = 'advisory'"),
+        "the migration to wait for its turn",
+    )
     await other.execute(f"SELECT pg_terminate_backend(pid) {name}")
     with pytest.raises(DatabaseBusy, match="run it again"):
         await waiting

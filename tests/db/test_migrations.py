@@ -312,9 +312,9 @@ def test_c50_of_several_processes_at_once_one_migrates_and_the_others_wait(
     ]
     for process in processes:
         process.start()
-    applied = sorted(answers.get(timeout=60) for _ in processes)
+    applied = sorted(answers.get(timeout=240) for _ in processes)
     for process in processes:
-        process.join(30)
+        process.join(120)
     assert applied == [[], [], list(read_chain((VERSIONS,)))]
     assert run(database_url, differences) == []
 

@@ -2,10 +2,9 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from commande.core.cart import CartLine
@@ -50,6 +49,7 @@ from tests.support.counter import (
     tell,
     ticket,
 )
+from tests.support.gates import Gate, somebody_in_line, until
 
 
 def count(conn: Connection) -> tuple[int, int]:
@@ -179,18 +179,20 @@ async def test_c37_a_claim_opens_nothing_behind_the_fence(shop_db: Database) -> 
     first = await shop_db.transaction(open_command, order(), ticket(), key)
     await shop_db.transaction(abandon_opening, first.attempt.id, "refused", NOW)
 
-    def fence_slowly(conn: Connection) -> None:
+    gate = Gate()
+
+    def fence_and_bury(conn: Connection) -> None:
         fence_command(conn, first.command.id, NOW)
-        if conn.dialect.name == "postgresql":
-            conn.execute(text("SELECT pg_sleep(0.4)"))
+        gate.stop(conn)
         bury_command(conn, first.command.id, "worker", NOW)
 
-    async def claim_a_little_later() -> Any:
-        await asyncio.sleep(0.1)
-        return await shop_db.transaction(open_command, order(), ticket(), key)
-
-    _, found = await asyncio.gather(shop_db.transaction(fence_slowly), claim_a_little_later())
-    assert not found.mine
+    fencing = asyncio.create_task(shop_db.transaction(fence_and_bury))
+    await until(lambda: gate.came, "the fence")
+    claiming = asyncio.create_task(shop_db.transaction(open_command, order(), ticket(), key))
+    await until(lambda: somebody_in_line(shop_db), "the claim to wait for the fence")
+    gate.open()
+    await fencing
+    assert not (await claiming).mine
     assert (await shop_db.read(count)) == (1, 1)
 
 

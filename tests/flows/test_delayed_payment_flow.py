@@ -238,7 +238,7 @@ async def test_c28_a_second_paid_session_is_recorded_and_given_back(stage: Stage
 async def test_c28_a_shop_that_wants_it_so_is_shown_the_second_payment_once(
     database_url: str, serve: Any
 ) -> None:
-    async with staged(database_url, serve, duplicate_payments="person") as stage:
+    async with staged(database_url, serve, steady=True, duplicate_payments="person") as stage:
         first, _ = await _pay_both(stage)
         command = await stage.command(first)
         assert (command.status, command.attention) == (Status.PAID, "paid_twice")

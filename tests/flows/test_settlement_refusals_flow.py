@@ -67,7 +67,7 @@ async def test_s03_a_strangers_paid_session_with_our_reference_is_stored_and_not
 async def test_s03_in_a_shared_account_a_foreign_event_is_kept_without_complaint(
     database_url: str, serve: Any
 ) -> None:
-    async with staged(database_url, serve, foreign_events="ignore") as stage:
+    async with staged(database_url, serve, steady=True, foreign_events="ignore") as stage:
         await _pay_elsewhere(stage)
         assert await stage.hear("checkout.session.") == 0
         [stored] = await stage.rows(events)

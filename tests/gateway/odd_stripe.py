@@ -2,12 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
 
+from commande.settings import Settings
+from commande.stripe_gateway import Limits, open_gateway
+from commande.stripe_gateway.gateway import Gateway
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# Quick to ask again, and patient with an answer: a busy machine is no trouble of Stripe's.
+QUICK = Limits(deadline=120, connect=60, one_try=60, first_pause=0.01, longest_pause=0.04)
 
 
 def session(session_id: str = "cs_test_1", **fields: Any) -> dict[str, Any]:
@@ -110,3 +117,33 @@ class OddStripe:
     def keys(self) -> list[str | None]:
         """The idempotency keys that came, in order."""
         return [request.headers.get("Idempotency-Key") for request in self.requests]
+
+
+@asynccontextmanager
+async def opened_stripe() -> AsyncIterator[OddStripe]:
+    """A Stripe that answers as it is told to."""
+    stripe = OddStripe()
+    await stripe.start()
+    try:
+        yield stripe
+    finally:
+        await stripe.stop()
+
+
+@asynccontextmanager
+async def opened_gateways() -> AsyncIterator[Callable[..., Gateway]]:
+    """`open_one(base, limits, **settings)` is a gateway; all of them are closed in the end."""
+    opened: list[Gateway] = []
+
+    def open_one(base: str, limits: Limits = QUICK, **settings: str) -> Gateway:
+        given = {"STRIPE_SECRET_KEY": "sk_test_canary", "STRIPE_API_BASE": base} | settings
+        gateway = open_gateway(Settings(_env_file=None, **given), limits)
+        assert isinstance(gateway, Gateway)
+        opened.append(gateway)
+        return gateway
+
+    try:
+        yield open_one
+    finally:
+        for gateway in opened:
+            await gateway.close()

@@ -1,23 +1,31 @@
 """How the gateway behaves when Stripe is slow, limited, broken or silent."""
 
 import asyncio
-import time
+from collections import deque
 from dataclasses import replace
 
 import pytest
 
 from commande.errors import CommandeError, StripeRefused, StripeUnavailable
 from commande.stripe_gateway import Limits
-from tests.gateway.conftest import QUICK
+from tests.gateway.jumping_time import in_jumping_time
 from tests.gateway.odd_stripe import cuts, fails, hangs, says, session, stalls, writes
 from tests.support.ports import free_port
 
+HURRIED = Limits(
+    deadline=2.0, connect=0.5, one_try=0.4, first_pause=0.01, longest_pause=0.04, trips_for=0.3
+)
 FORM = {"mode": "payment", "customer_email": "camille@example.org"}
 
 
+def now():
+    return asyncio.get_running_loop().time()
+
+
+@in_jumping_time
 async def test_c3_a_limit_is_waited_out_under_the_same_key(odd_stripe, open_to):
     odd_stripe.will(fails(429), fails(429), says(session()))
-    report = await open_to(odd_stripe.base).create_session(FORM, "key-1")
+    report = await open_to(odd_stripe.base, HURRIED).create_session(FORM, "key-1")
     assert report.session_id == "cs_test_1"
     assert odd_stripe.keys() == ["key-1"] * 3
     assert len(set(odd_stripe.bodies)) == 1
@@ -32,20 +40,22 @@ async def test_c3_a_limit_is_waited_out_under_the_same_key(odd_stripe, open_to):
     ids=["hangs", "stalls", "cuts", "500", "409", "html-502", "html-200", "list", "null-error",
          "number-error", "deep", "lock", "old-rate-limit"],
 )  # fmt: skip
+@in_jumping_time
 async def test_c4_one_bad_answer_is_asked_for_again(odd_stripe, open_to, trouble):
     odd_stripe.will(trouble, says(session()))
-    report = await open_to(odd_stripe.base).create_session(FORM, "key-1")
+    report = await open_to(odd_stripe.base, HURRIED).create_session(FORM, "key-1")
     assert report.url == "https://stripe.example/pay"
     assert odd_stripe.keys() == ["key-1", "key-1"]
 
 
 @pytest.mark.parametrize("trouble", [hangs, stalls], ids=["hangs", "stalls"])
+@in_jumping_time
 async def test_s45_a_silent_stripe_ends_within_the_deadline(odd_stripe, open_to, trouble):
     odd_stripe.will(trouble)
-    began = time.monotonic()
+    began = now()
     with pytest.raises(StripeUnavailable) as caught:
-        await open_to(odd_stripe.base).create_session(FORM, "key-1")
-    assert time.monotonic() - began < QUICK.deadline + 0.5
+        await open_to(odd_stripe.base, HURRIED).create_session(FORM, "key-1")
+    assert now() - began < HURRIED.deadline + 0.5
     assert not caught.value.indeterminate
     assert caught.value.retry_after >= 1
     assert "in time" in caught.value.detail
@@ -56,89 +66,99 @@ async def test_the_deadline_of_a_shop_leaves_a_second_for_the_answer():
     assert Limits().connect + Limits().one_try <= Limits().deadline
 
 
+@in_jumping_time
 async def test_a_stripe_that_nobody_can_reach_is_unavailable_soon(open_to):
-    began = time.monotonic()
+    began = now()
     with pytest.raises(StripeUnavailable, match="cannot be reached") as caught:
-        await open_to(f"http://127.0.0.1:{free_port()}").read_session("cs_test_1")
-    assert time.monotonic() - began < 1
+        await open_to(f"http://127.0.0.1:{free_port()}", HURRIED).read_session("cs_test_1")
+    assert now() - began < 1
     assert not caught.value.indeterminate
 
 
 @pytest.mark.parametrize("trouble", [fails(500), fails(503), writes("<h1>Bad gateway", 502)])
+@in_jumping_time
 async def test_c5_a_5xx_leaves_the_outcome_open_and_says_so(odd_stripe, open_to, trouble):
     odd_stripe.will(trouble)
     with pytest.raises(StripeUnavailable) as caught:
-        await open_to(odd_stripe.base).create_session(FORM, "key-1")
+        await open_to(odd_stripe.base, HURRIED).create_session(FORM, "key-1")
     assert caught.value.indeterminate
-    assert len(odd_stripe.requests) == QUICK.tries
+    assert len(odd_stripe.requests) == HURRIED.tries
 
 
+@in_jumping_time
 async def test_c5_a_5xx_is_not_forgotten_when_silence_follows(odd_stripe, open_to):
     odd_stripe.will(fails(500), hangs)
     with pytest.raises(StripeUnavailable) as caught:
-        await open_to(odd_stripe.base).create_session(FORM, "key-1")
+        await open_to(odd_stripe.base, HURRIED).create_session(FORM, "key-1")
     assert caught.value.indeterminate
 
 
+@in_jumping_time
 async def test_stripe_may_forbid_the_repeat(odd_stripe, open_to):
     odd_stripe.will(fails(500, Stripe_Should_Retry="false"), says(session()))
     with pytest.raises(StripeUnavailable) as caught:
-        await open_to(odd_stripe.base).create_session(FORM, "key-1")
+        await open_to(odd_stripe.base, HURRIED).create_session(FORM, "key-1")
     assert caught.value.indeterminate
     assert len(odd_stripe.requests) == 1
 
 
+@in_jumping_time
 async def test_stripe_may_ask_for_the_repeat(odd_stripe, open_to):
     odd_stripe.will(fails(400, "odd", Stripe_Should_Retry="true"), says(session()))
-    assert await open_to(odd_stripe.base).create_session(FORM, "key-1")
+    assert await open_to(odd_stripe.base, HURRIED).create_session(FORM, "key-1")
 
 
+@in_jumping_time
 async def test_stripe_says_how_long_to_wait(odd_stripe, open_to):
     odd_stripe.will(fails(429, Retry_After="1"), says(session()))
-    began = time.monotonic()
-    await open_to(odd_stripe.base).read_session("cs_test_1")
-    assert time.monotonic() - began >= 1
+    began = now()
+    await open_to(odd_stripe.base, HURRIED).read_session("cs_test_1")
+    assert now() - began >= 1
 
 
+@in_jumping_time
 async def test_a_wait_beyond_the_deadline_is_handed_to_the_caller(odd_stripe, open_to):
     odd_stripe.will(fails(429, Retry_After="30"))
-    began = time.monotonic()
+    began = now()
     with pytest.raises(StripeUnavailable) as caught:
-        await open_to(odd_stripe.base).read_session("cs_test_1")
-    assert time.monotonic() - began < 1
+        await open_to(odd_stripe.base, HURRIED).read_session("cs_test_1")
+    assert now() - began < 1
     assert caught.value.retry_after == 30
 
 
+@in_jumping_time
 async def test_a_refusal_is_not_repeated(odd_stripe, open_to):
     odd_stripe.will(fails(400, "parameter_missing", "line_items"))
     with pytest.raises(StripeRefused):
-        await open_to(odd_stripe.base).create_session(FORM, "key-1")
+        await open_to(odd_stripe.base, HURRIED).create_session(FORM, "key-1")
     assert len(odd_stripe.requests) == 1
 
 
+@in_jumping_time
 async def test_no_more_requests_at_once_than_there_are_connections(odd_stripe, open_to):
     async def slowly(request):
         await asyncio.sleep(0.02)
         return await says(session())(request)
 
     odd_stripe.will(slowly)
-    gateway = open_to(odd_stripe.base, replace(QUICK, connections=3))
+    gateway = open_to(odd_stripe.base, replace(HURRIED, connections=3))
     await asyncio.gather(*(gateway.read_session("cs_test_1") for _ in range(20)))
     assert odd_stripe.most_at_once == 3
 
 
+@in_jumping_time
 async def test_s45_a_crowd_at_a_silent_stripe_is_turned_away_at_once(odd_stripe, open_to):
     odd_stripe.will(hangs)
-    gateway = open_to(odd_stripe.base, replace(QUICK, connections=2, calls=5))
+    gateway = open_to(odd_stripe.base, replace(HURRIED, connections=2, calls=5))
     waiting = [asyncio.create_task(gateway.read_session("cs_test_1")) for _ in range(5)]
     await asyncio.sleep(0.05)
-    began = time.monotonic()
+    began = now()
     with pytest.raises(StripeUnavailable, match="waiting"):
         await gateway.read_session("cs_test_1")
-    assert time.monotonic() - began < 1
+    assert now() - began < 1
     ends = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(end, StripeUnavailable) for end in ends)
-    assert time.monotonic() - began < QUICK.deadline + 0.5
+    assert now() - began < HURRIED.deadline + 0.5
 
 
 async def fail_times(gateway, times):
@@ -147,9 +167,10 @@ async def fail_times(gateway, times):
             await gateway.read_session("cs_test_1")
 
 
+@in_jumping_time
 async def test_s45_after_silence_nobody_waits_until_stripe_speaks_again(odd_stripe, open_to):
     odd_stripe.will(hangs)
-    limits = replace(QUICK, deadline=0.1, one_try=0.1, trips_after=3)
+    limits = replace(HURRIED, deadline=0.1, one_try=0.1, trips_after=3)
     gateway = open_to(odd_stripe.base, limits)
     await fail_times(gateway, 3)
     asked = len(odd_stripe.requests)
@@ -162,17 +183,19 @@ async def test_s45_after_silence_nobody_waits_until_stripe_speaks_again(odd_stri
     assert len(ends) == 10
 
 
+@in_jumping_time
 async def test_control_without_a_breaker_everybody_waits(odd_stripe, open_to):
     odd_stripe.will(hangs)
-    limits = replace(QUICK, deadline=0.1, one_try=0.1, trips_after=10_000)
+    limits = replace(HURRIED, deadline=0.1, one_try=0.1, trips_after=10_000)
     gateway = open_to(odd_stripe.base, limits)
     await fail_times(gateway, 8)
     assert len(odd_stripe.requests) >= 8
 
 
+@in_jumping_time
 async def test_only_one_call_probes_a_stripe_that_was_silent(odd_stripe, open_to):
     odd_stripe.will(hangs)
-    limits = replace(QUICK, deadline=0.2, one_try=0.2, trips_after=2, trips_for=0.05)
+    limits = replace(HURRIED, deadline=0.2, one_try=0.2, trips_after=2, trips_for=0.05)
     gateway = open_to(odd_stripe.base, limits)
     await fail_times(gateway, 2)
     await asyncio.sleep(limits.trips_for)
@@ -183,9 +206,10 @@ async def test_only_one_call_probes_a_stripe_that_was_silent(odd_stripe, open_to
     assert len(odd_stripe.requests) == asked + 1
 
 
+@in_jumping_time
 async def test_an_abandoned_probe_lets_the_next_one_through(odd_stripe, open_to):
     odd_stripe.will(hangs)
-    limits = replace(QUICK, deadline=0.2, one_try=0.2, trips_after=2, trips_for=0.05)
+    limits = replace(HURRIED, deadline=0.2, one_try=0.2, trips_after=2, trips_for=0.05)
     gateway = open_to(odd_stripe.base, limits)
     await fail_times(gateway, 2)
     await asyncio.sleep(limits.trips_for)
@@ -198,9 +222,10 @@ async def test_an_abandoned_probe_lets_the_next_one_through(odd_stripe, open_to)
     assert await gateway.read_session("cs_test_1")
 
 
+@in_jumping_time
 async def test_errors_are_answers_and_trip_nothing(odd_stripe, open_to):
     odd_stripe.will(fails(500))
-    gateway = open_to(odd_stripe.base, replace(QUICK, trips_after=2))
+    gateway = open_to(odd_stripe.base, replace(HURRIED, trips_after=2))
     await fail_times(gateway, 6)
     odd_stripe.will(says(session()))
     assert await gateway.read_session("cs_test_1")
@@ -208,13 +233,15 @@ async def test_errors_are_answers_and_trip_nothing(odd_stripe, open_to):
 
 async def burst(odd_stripe, open_to, limits, most_a_second, size):
     """A Stripe that counts, and says 429 above its ceiling; how many calls got their answer."""
-    seen: list[float] = []
+    lately: deque[float] = deque()
+    asked = [0]
 
     async def count(request):
-        now = time.monotonic()
-        seen.append(now)
-        within = sum(1 for at in seen if now - at < 0.2)
-        answer = says(session()) if within <= most_a_second * 0.2 else fails(429)
+        asked[0] += 1
+        lately.append(now())
+        while now() - lately[0] >= 0.2:
+            lately.popleft()
+        answer = says(session()) if len(lately) <= most_a_second * 0.2 else fails(429)
         return await answer(request)
 
     odd_stripe.will(count)
@@ -222,29 +249,32 @@ async def burst(odd_stripe, open_to, limits, most_a_second, size):
     calls = (gateway.read_session("cs_test_1") for _ in range(size))
     ends = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(end, CommandeError) or end.session_id for end in ends)
-    return sum(not isinstance(end, CommandeError) for end in ends), len(seen)
+    return sum(not isinstance(end, CommandeError) for end in ends), asked[0]
 
 
+@in_jumping_time
 async def test_a_crowd_over_the_ceiling_queues_and_everybody_is_served(odd_stripe, open_to):
-    limits = replace(QUICK, deadline=4.0, paced_rate=80.0, connections=50)
+    limits = replace(HURRIED, deadline=4.0, paced_rate=80.0, connections=50)
     served, asked = await burst(odd_stripe, open_to, limits, most_a_second=100, size=200)
     assert served == 200
     assert asked < 600
 
 
+@in_jumping_time
 async def test_control_without_a_pace_the_crowd_stands_in_its_own_way(odd_stripe, open_to):
-    limits = replace(QUICK, deadline=4.0, paced_for=0.0, connections=50)
+    limits = replace(HURRIED, deadline=0.2, paced_for=0.0, connections=50)
     served, asked = await burst(odd_stripe, open_to, limits, most_a_second=100, size=200)
     assert served < 150
     assert asked > 600
 
 
+@in_jumping_time
 async def test_who_would_be_served_too_late_is_told_at_once(odd_stripe, open_to):
     odd_stripe.will(fails(429), says(session()))
-    gateway = open_to(odd_stripe.base, replace(QUICK, paced_rate=2.0, deadline=1.0))
+    gateway = open_to(odd_stripe.base, replace(HURRIED, paced_rate=2.0, deadline=1.0))
     calls = (gateway.read_session("cs_test_1") for _ in range(5))
     await gateway.read_session("cs_test_1")
-    began = time.monotonic()
+    began = now()
     ends = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(end, StripeUnavailable) for end in ends) >= 3
-    assert time.monotonic() - began < 1.5
+    assert now() - began < 1.5

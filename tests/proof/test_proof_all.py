@@ -22,7 +22,7 @@ def prove(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """``scripts/proof all`` in this Python."""
     command = [sys.executable, "-m", "proof.all", "--folder", str(folder), *words]
     return subprocess.run(
-        command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=280
+        command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=800
     )
 
 
@@ -63,7 +63,7 @@ def test_a_failure_of_an_earlier_run_is_not_forgotten(tmp_path: Path) -> None:
 def test_a_proof_that_cannot_run_here_says_so_and_is_no_success(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "proof.all", "--folder", str(tmp_path), "--only", FAILOVER]
     done = subprocess.run(
-        command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+        command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=180,
         env={"PATH": "/nowhere", "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
     )  # fmt: skip
     assert done.returncode == 1

@@ -13,6 +13,7 @@ from proof.anvil import AT_THE_MOMENT, CONFIRMERS, WAVE, WEBHOOKS, Anvil
 from proof.hammer import BROKEN
 from proof.premises import Premises
 from proof.volley import Line, get, post
+from tests.support.gates import until
 
 WAVES = 2
 
@@ -31,8 +32,8 @@ def test_c14_c36_confirmers_webhooks_tabs_and_clean_up_at_once_have_one_effect(
     assert asyncio.run(anvil.run()) == []
     counts = anvil.counts
     assert counts["hammered"] == WAVES * WAVE
-    assert counts["confirm: 200"] >= 0.9 * WAVES * WAVE * CONFIRMERS
-    assert counts["webhook: 200"] >= 0.9 * WAVES * WAVE * WEBHOOKS
+    assert counts["confirm: 200"] == WAVES * WAVE * CONFIRMERS
+    assert counts["webhook: 200"] >= WAVES * WAVE * WEBHOOKS
     late = counts["paid in the same moment"] + counts["closed before it was paid"]
     assert late == WAVES * AT_THE_MOMENT
     assert counts["letters sent"] == counts["paid commands"] >= WAVES * WAVE
@@ -42,11 +43,16 @@ def test_c14_c36_confirmers_webhooks_tabs_and_clean_up_at_once_have_one_effect(
 def test_c14_control_looking_in_one_transaction_and_writing_in_another_is_caught(
     premises: Callable[[str], Premises],
 ) -> None:
-    anvil = Anvil(premises("sqlite"), "control-0", 1, BROKEN)
-    found = asyncio.run(anvil.run())
-    assert any("confirmations" in finding for finding in found)
-    assert any("lines that say paid" in finding for finding in found)
-    assert anvil.counts["letters sent"] > WAVE + AT_THE_MOMENT
+    place = premises("sqlite")
+    for number in range(20):  # two must meet between the one's look and the other's commit
+        anvil = Anvil(place, f"control-{number}", 1, BROKEN)
+        found = asyncio.run(anvil.run())
+        caught = any("confirmations" in finding for finding in found)
+        caught = caught and any("lines that say paid" in finding for finding in found)
+        if caught and anvil.counts["letters sent"] > WAVE + AT_THE_MOMENT:
+            return
+        place.clear(anvil.url, anvil.folder)
+    pytest.fail("in twenty waves nobody had a second effect")
 
 
 async def test_a_line_gives_answers_in_the_order_of_the_questions_and_opens_again() -> None:
@@ -69,7 +75,7 @@ async def test_a_line_gives_answers_in_the_order_of_the_questions_and_opens_agai
             assert [(each.status, each.body.decode()) for each in heard] == [
                 (200, path) for path in pair
             ]
-            await asyncio.sleep(0.1)
+            await until(lambda: not line.is_open, "the server to hang up")
         with pytest.raises(ConnectionError):
             await line.ask([get("/1"), get("/2"), get("/3")])
         line.hang_up()

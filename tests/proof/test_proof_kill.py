@@ -43,15 +43,10 @@ def test_i11_i12_a_shop_that_is_killed_again_and_again_loses_nothing(
     place = premises(database)
     seed = secrets.randbelow(10**6)
     print(f"seed {seed}")
-    # On a busy machine all deaths may come before the first yes: then nothing was tried yet.
-    for number in range(5):
-        world = World(place, Plan(f"{seed}-{number}", kills))
-        assert asyncio.run(world.run()) == []
-        assert world.counts["kills"] == kills
-        place.clear(world.url, world.folder)
-        if world.counts["facts looked up"]:
-            return
-    pytest.fail("nothing was ever acknowledged")
+    world = World(place, Plan(f"{seed}-0", kills))
+    assert asyncio.run(world.run()) == []
+    assert world.counts["kills"] == kills
+    assert world.counts["facts looked up"] > 0
 
 
 @pytest.mark.slow
@@ -59,19 +54,21 @@ def test_i11_control_a_shop_that_answers_before_its_commit_is_caught(
     premises: Callable[[str], Premises],
 ) -> None:
     place = premises("sqlite")
-    for number in range(5):
+    for number in range(40):  # a death must come between an answer and its commit
         plan = Plan(f"control-{number}", 8, broken="early-answer", aim=("answering", 3, 0.01))
-        found = asyncio.run(World(place, plan).run())
+        world = World(place, plan)
+        found = asyncio.run(world.run())
         if any(finding.startswith("I11") for finding in found):
             return
-    pytest.fail("forty deaths, and nothing was lost")
+        place.clear(world.url, world.folder)
+    pytest.fail("three hundred deaths, and nothing was lost")
 
 
 def test_a_process_dies_at_the_point_it_was_told(tmp_path: Path) -> None:
     board = new_board(tmp_path / "board", 2)[1]
     board.arm("commit", 3, 0.0)
     command = [sys.executable, "-c", DIE, str(tmp_path / "board")]
-    ended = subprocess.run(command, cwd=ROOT, check=False, timeout=30)
+    ended = subprocess.run(command, cwd=ROOT, check=False, timeout=180)
     assert ended.returncode == -signal.SIGKILL
     assert board.last == "commit"
     assert board.ready_at > 0
@@ -80,7 +77,7 @@ def test_a_process_dies_at_the_point_it_was_told(tmp_path: Path) -> None:
 def test_a_process_that_was_told_nothing_lives(tmp_path: Path) -> None:
     board: Board = new_board(tmp_path / "board", 2)[1]
     command = [sys.executable, "-c", DIE, str(tmp_path / "board")]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=30)
+    subprocess.run(command, cwd=ROOT, check=True, timeout=180)
     assert board.last == "committed"
 
 

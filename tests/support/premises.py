@@ -201,7 +201,7 @@ def working(folder: Path, environment: dict[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        end(process, grace=10)
+        end(process, grace=30)
 
 
 def prepare(database_url: str) -> None:

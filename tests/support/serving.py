@@ -25,7 +25,7 @@ PATIENCE = 120.0  # seconds: only ends what hangs, however busy the machine is
 def serving(app: Any) -> Iterator[str]:
     """Runs an ASGI application, lifespan included, in a thread and yields its URL.
 
-    Raises RuntimeError when it does not start, or does not end within two minutes of being told to.
+    Raises RuntimeError when it does not start, or does not end, within ``PATIENCE`` seconds.
     """
     with socket.socket() as listener:
         listener.bind((HOST, 0))
@@ -54,7 +54,7 @@ def running(
     *,
     ready: str = "/healthz",
     patience: float = PATIENCE,
-    grace: float = 10.0,
+    grace: float = 30.0,
     port: int | None = None,
     environment: Mapping[str, str] | None = None,
     inherit: bool = True,

@@ -21,7 +21,7 @@ GOOD, DECLINED, ASKS_THE_BANK = "4242424242424242", "4000000000000002", "4000002
 # SEPA debits whose bank answers three minutes later: yes, and no.
 SEPA_PAYS, SEPA_FAILS = "DE08370400440532013003", "DE78370400440532013004"
 BANK_TAKES = 181.0
-PATIENCE = 60.0  # seconds: an event is handled within one, on a machine that is not busy
+PATIENCE = 90.0  # seconds: an event is handled within one, on a machine that is not busy
 _numbers = itertools.count(1)
 # Of the whole run, so that no hour strikes between an order and its repeat.
 APPOINTMENT = (datetime.now(UTC) + timedelta(days=2)).replace(minute=0, second=0, microsecond=0)

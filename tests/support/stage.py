@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -34,10 +35,11 @@ from commande.flows.checkout import Opened, open_checkout
 from commande.flows.inbox import handle_events, receive_event
 from commande.flows.notices import send_due
 from commande.flows.settlement import confirm_payment
-from commande.ids import Ids
 from commande.sandbox import create_sandbox
 from commande.settings import Settings, load_settings
 from commande.shop import Shop, close_shop, open_shop
+from commande.stripe_gateway import Limits, open_gateway
+from tests.support.clocks import Steady, StripeClock
 from tests.support.invariants import find_breaches
 
 SECRET = "whsec_stage"
@@ -64,19 +66,24 @@ JOHN = Customer(
 )
 
 
-class MovableClock:
-    """Real time plus an offset that the test moves, until it stops the clock."""
+# An answer that is slow because the machine is busy is no trouble of Stripe's.
+PATIENT = Limits(deadline=100, connect=30, one_try=90)
 
-    def __init__(self) -> None:
+
+class MovableClock:
+    """Real time, or another, plus an offset that the test moves."""
+
+    def __init__(self, moment: Callable[[], float] = time.time) -> None:
         self.offset = timedelta()
-        self._stopped: datetime | None = None
+        self._moment = moment
 
     def now(self) -> datetime:
-        return (self._stopped or datetime.now(UTC)) + self.offset
+        return datetime.fromtimestamp(self._moment(), UTC) + self.offset
 
     def stop(self) -> None:
         """From now on it only shows what it is set to."""
-        self._stopped = datetime.now(UTC)
+        stopped = self._moment()
+        self._moment = lambda: stopped
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -99,13 +106,18 @@ class Letterbox:
 class Stage:
     """One shop, its Stripe, and what people do with them."""
 
+    limits = Limits()
+
     def __init__(self, shop: Shop, stripe_url: str, clock: MovableClock, mail: Letterbox) -> None:
         self.shop, self.stripe_url, self.clock, self.mail = shop, stripe_url, clock, mail
         self.others: list[Shop] = []
+        self._began = clock.now() - clock.offset
 
     def another_process(self) -> Shop:
         """A second process of the same shop: connections, ids and gateway of its own."""
-        other = replace(open_shop(self.shop.settings), clock=self.clock, mail=self.mail, ids=Ids())
+        settings = self.shop.settings
+        stripe = open_gateway(settings, self.limits)
+        other = replace(open_shop(settings), stripe=stripe, clock=self.clock, mail=self.mail)
         self.others.append(other)
         return other
 
@@ -119,7 +131,8 @@ class Stage:
         self, *lines: tuple[str, int] | tuple[str, int, str], customer: Customer = JOHN
     ) -> Order:
         """An order for the day after tomorrow; two bouquets when nothing is said."""
-        return an_order(self.clock.now(), *lines, customer=customer)
+        # By the clock as the test moved it: said twice, it is the same order.
+        return an_order(self._began + self.clock.offset, *lines, customer=customer)
 
     async def open(self, *lines: Any, key: str | None = None) -> Opened:
         """A customer orders, each time anew."""
@@ -308,19 +321,28 @@ def stage_settings(database_url: str, stripe_url: str, **more: Any) -> Settings:
 
 @asynccontextmanager
 async def staged(
-    database_url: str, serve: Callable[..., str], **settings: Any
+    database_url: str, serve: Callable[..., str], *, steady: bool = False, **settings: Any
 ) -> AsyncIterator[Stage]:
-    """A stage on that database, migrated and with a small catalogue."""
+    """A stage on that database, migrated and with a small catalogue.
+
+    On a ``steady`` one, time passes for the shop and for Stripe when the test says so, and an
+    answer of Stripe's is waited for however busy the machine is.
+    """
+    moment = Steady(tick=0.0001) if steady else time.time
+    limits = PATIENT if steady else Limits()
     # The address is only printed into session urls; the server picks its own port.
-    stripe_url = serve(create_sandbox("http://stripe.test", seed=7))
+    stripe = create_sandbox("http://stripe.test", seed=7, clock=StripeClock(moment))
+    stripe_url = serve(stripe)
     loaded = stage_settings(database_url, stripe_url, **settings)
     await asyncio.to_thread(migrate, loaded.database_url)
-    clock, mail = MovableClock(), Letterbox()
-    shop = replace(open_shop(loaded), clock=clock, mail=mail)
+    clock, mail = MovableClock(moment), Letterbox()
+    gateway = open_gateway(loaded, limits)
+    shop = replace(open_shop(loaded), stripe=gateway, clock=clock, mail=mail)
     now = clock.now()
     await shop.db.transaction(add_module, shop.ids.object_id(now), COMMANDS, now)
     await shop.db.transaction(upsert_products, CATALOGUE, now)
     stage = Stage(shop, stripe_url, clock, mail)
+    stage.limits = limits
     try:
         yield stage
     finally:

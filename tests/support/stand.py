@@ -21,11 +21,14 @@ KEY = "sk_test_0123456789abcdef"
 SECRET = "whsec_of_the_shop"
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 60.0, what: str = "it") -> Any:
+def eventually(holds: Callable[[], Any], seconds: float = 60.0, what: str = "") -> Any:
     """Wait until something is true; its value."""
     deadline = time.monotonic() + seconds
     while not (value := holds()):
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain: {what}"
+        if time.monotonic() > deadline:
+            code = holds.__code__
+            what = what or f"{code.co_qualname}, {code.co_filename}:{code.co_firstlineno}"
+            raise AssertionError(f"it did not come true within {seconds:.0f} s: {what}")
         time.sleep(0.01)
     return value
 
@@ -58,13 +61,19 @@ class Receiver:
     delay: float = 0.0
     bodies: list[bytes] = field(default_factory=list)
     signatures: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Several webhooks come at once, each in a thread of its own."""
+
+    def keep(self, body: bytes, signature: str) -> None:
+        with self.lock:
+            self.signatures.append(signature)
+            self.bodies.append(body)
 
     @property
     def events(self) -> list[stripe.Event]:
-        return [
-            stripe.Webhook.construct_event(body, header, self.secret)
-            for body, header in zip(self.bodies, self.signatures, strict=True)
-        ]
+        with self.lock:
+            kept = list(zip(self.bodies, self.signatures, strict=True))
+        return [stripe.Webhook.construct_event(body, sig, self.secret) for body, sig in kept]
 
     @property
     def types(self) -> list[str]:
@@ -84,8 +93,7 @@ def receiving() -> Iterator[Callable[[], Receiver]]:
                     body = self.rfile.read(int(self.headers["content-length"]))
                     if receiver.delay:
                         time.sleep(receiver.delay)
-                    receiver.signatures.append(self.headers["stripe-signature"])
-                    receiver.bodies.append(body)
+                    receiver.keep(body, self.headers["stripe-signature"])
                     self.send_response(receiver.status)
                     self.send_header("content-length", "0")
                     self.end_headers()
