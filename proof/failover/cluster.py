@@ -38,7 +38,7 @@ class Terms:
     loop_wait: int = 5
     retry_timeout: int = 5
     standby: str = "streaming"
-    """What Patroni calls a standby that follows; before 3.1 “running”, as it calls everything."""
+    """What Patroni calls a standby that follows; 3.0.2 still said “running”."""
 
 
 class Cluster:
