@@ -42,7 +42,7 @@ def main() -> int:
     prepare()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6) * 10**6
     tally = open_tally(given.state, {"proof": f"fuzz {given.what}"})
-    err.print(f"seed {seed}", markup=False)
+    err.print(f"seed {seed}")
     with progress("Fuzzing") as bar, suppress(KeyboardInterrupt):
         PROOFS[given.what](tally, given.cases, seed, bar)
     _print(tally, given.what, seed)
@@ -149,9 +149,9 @@ def _print(tally: Tally, what: str, seed: int) -> None:
         shown.add_row(f"{name}, greatest", f"{tally.quantile(name, 100):.1f}")
     out.print(shown)
     for finding in tally.findings:
-        out.print(finding, markup=False, soft_wrap=True)
+        out.print(finding, soft_wrap=True)
     verdict = f"{len(tally.findings)} found" if tally.findings else "nothing found"
-    out.print(f"{verdict}; first seed {seed}", markup=False)
+    out.print(f"{verdict}; first seed {seed}")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def _print(tally: Tally) -> None:
     rows.add_row("  requests a second", f"{counts['requests'] / max(seconds, 0.001):,.0f}")
     out.print(rows)
     for finding in tally.findings[:5]:
-        err.print(finding, soft_wrap=True, markup=False)
+        err.print(finding, soft_wrap=True)
 
 
 if __name__ == "__main__":

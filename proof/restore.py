@@ -94,7 +94,7 @@ def _print(tally: Tally) -> None:
     rows.add_row("  reconcile took at most", f"{tally.quantile('reconcile', 100):.1f} s")
     out.print(rows)
     for finding in tally.findings:
-        err.print(finding, soft_wrap=True, markup=False)
+        err.print(finding, soft_wrap=True)
 
 
 if __name__ == "__main__":

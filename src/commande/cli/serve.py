@@ -30,9 +30,10 @@ def serve(
 ) -> None:
     """Serve the API (and, by default, the background worker in the same process)."""
     settings = load_settings()
-    configure_logs(settings.log_format, settings.log_level)
+    configure_logs(settings.log_format, "error")  # what is wrong at the start is one line
     check_port(host, port)
     asyncio.run(_warn(settings))
+    configure_logs(settings.log_format, settings.log_level)
     shown = f"[{host}]" if ":" in host else host
     err.print(f"commande serves on http://{shown}:{port}, health at /readyz, Ctrl-C stops.")
     factory = "make_app" if worker else "make_app_without_worker"
@@ -105,8 +106,9 @@ async def _warn(settings: Settings) -> None:
 def work() -> None:
     """Run the background worker alone: inbox, mails, clean-up, reconciliation."""
     settings = load_settings()
-    configure_logs(settings.log_format, settings.log_level)
+    configure_logs(settings.log_format, "error")
     asyncio.run(_warn(settings))
+    configure_logs(settings.log_format, settings.log_level)
     err.print("commande works in the background, Ctrl-C stops.")
     asyncio.run(_work(open_shop(settings)))
     out.print("Stopped.")
