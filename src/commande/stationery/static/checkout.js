@@ -34,6 +34,13 @@ form.addEventListener("change", (event) => {
   chosen.textContent = `${day[0].toUpperCase()}${day.slice(1)} ${joint}\u00a0${hour}`;
 });
 
+// What is being mended is no longer called wrong. The line stays, so that nothing jumps.
+form.addEventListener("input", ({ target }) => {
+  if (!target.hasAttribute("aria-invalid")) return;
+  target.removeAttribute("aria-invalid");
+  document.getElementById(`${target.id}-erreur`).textContent = "\u00a0";
+});
+
 // A second press while the first one is under way would only wait for the same order.
 let sent = false;
 form.addEventListener("submit", (event) => {
