@@ -90,7 +90,8 @@ def test_c41_a_primary_that_is_cut_off_loses_nothing(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     words = ["--rounds", "1", "--kind", "split", "--state", str(state)]
     done = subprocess.run(
-        [sys.executable, "-m", "proof.failover", *words], check=False, cwd=ROOT, capture_output=True, text=True, timeout=280,
+        [sys.executable, "-m", "proof.failover", *words],
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     if done.returncode == program.NOT_HERE:
         pytest.skip(done.stderr.splitlines()[-1])
