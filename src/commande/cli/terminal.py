@@ -28,7 +28,10 @@ from rich.text import Text
 out = Console(
     highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 200
 )
-err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+err = Console(
+    stderr=True, highlight=False, markup=False, emoji=False,
+    width=None if sys.stderr.isatty() else 200,
+)  # fmt: skip
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
