@@ -34,7 +34,7 @@ def main() -> int:
         if figure.name in given.skip:
             results.append((figure, goal, Reached(), "skipped"))
             continue
-        err.print(f"[bold]{figure.name}[/bold]: {goal:,} {figure.unit}")
+        err.print(f"{figure.name}: {goal:,} {figure.unit}", style="bold")
         results.append((figure, goal, *_reach(figure, goal, given.folder)))
     return _print(results)
 

@@ -8,7 +8,6 @@ shop step by step and looks into its database after each. `scripts/proof fuzz --
 
 import argparse
 import random
-import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from commande.cli.terminal import err, out, progress, table
-from commande.logs import configure_logs
 from commande.stripe_gateway.events import read_event
+from proof.outset import make_parser, open_tally, prepare
 from proof.tally import Tally
 from tests.support.fuzz.api import Fuzz
 from tests.support.fuzz.forgeries import Forger, an_event, judge
@@ -40,11 +39,10 @@ Step = Callable[[int, int], None]
 def main() -> int:
     """Fuzz, print; 1 when something was found."""
     given = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    configure_logs("console", "error")
+    prepare()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6) * 10**6
-    tally = Tally(given.state, {"proof": f"fuzz {given.what}"})
-    err.print(f"seed {seed}", markup=False)
+    tally = open_tally(given.state, {"proof": f"fuzz {given.what}"})
+    err.print(f"seed {seed}")
     with progress("Fuzzing") as bar, suppress(KeyboardInterrupt):
         PROOFS[given.what](tally, given.cases, seed, bar)
     _print(tally, given.what, seed)
@@ -52,17 +50,13 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="scripts/proof fuzz", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = make_parser("fuzz", __doc__)
     parser.add_argument("what", choices=tuple(PROOFS))
     parser.add_argument("--cases", type=int, default=2000, metavar="N",
                         help="cases in all, those in the state file included")  # fmt: skip
     parser.add_argument(
         "--seed", type=int, help="of the first round; drawn and printed if left out"
     )
-    parser.add_argument("--state", type=Path, metavar="FILE", help="adds up over several runs")
     return parser.parse_args()
 
 
@@ -93,7 +87,7 @@ def _http_round(tally: Tally, premises: Premises, seed: int, cases: int, bar: St
     for status, times in fuzz.judge.statuses.items():
         tally.counts[f"answer {status}"] += times
     fuzz.close()
-    tally.findings += [f"seed {seed}: {fault}" for fault in fuzz.found]
+    tally.blame(f"seed {seed}", fuzz.found)
     tally.counts["rounds"] += 1
     tally.save()
 
@@ -121,7 +115,7 @@ def fuzz_webhooks(tally: Tally, cases: int, seed: int, bar: Step) -> None:
         tally.counts["rounds"] += 1
         tally.note("median µs", seen.median_us)
         tally.note("slowest µs", seen.slowest_us)
-        tally.findings += [f"seed {number}: {fault}" for fault in seen.broken]
+        tally.blame(f"seed {number}", seen.broken)
         bar(tally.counts["cases"], cases)
         tally.save()
 
@@ -134,7 +128,7 @@ def fuzz_shop(tally: Tally, cases: int, seed: int, bar: Step) -> None:
         tally.counts["cases"] += steps.total()
         tally.counts.update(steps)
         tally.counts["rounds"] += 1
-        tally.findings += [f"seed {number}: {found}"] if found else []
+        tally.blame(f"seed {number}", [found] if found else [])
         bar(tally.counts["cases"], cases)
         tally.save()
 
@@ -155,9 +149,9 @@ def _print(tally: Tally, what: str, seed: int) -> None:
         shown.add_row(f"{name}, greatest", f"{tally.quantile(name, 100):.1f}")
     out.print(shown)
     for finding in tally.findings:
-        out.print(finding, markup=False, soft_wrap=True)
+        out.print(finding, soft_wrap=True)
     verdict = f"{len(tally.findings)} found" if tally.findings else "nothing found"
-    out.print(f"{verdict}; first seed {seed}", markup=False)
+    out.print(f"{verdict}; first seed {seed}")
 
 
 if __name__ == "__main__":

@@ -10,16 +10,13 @@ Some are paid in the very moment in which clean-up closes them. `scripts/proof h
 
 import argparse
 import asyncio
-import secrets
-import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from commande.cli.terminal import err, out, progress, table
-from commande.logs import configure_logs
 from proof.anvil import CONFIRMERS, DOORS, WAVE, WEBHOOKS, Anvil
+from proof.outset import make_parser_on_databases, open_tally, prepare, tell_seed
 from proof.premises import Premises, opened_premises
 from proof.tally import Tally
 
@@ -33,13 +30,11 @@ BROKEN: Final = "unguarded"
 def main() -> int:
     """Hammer, compare, print; 1 when something happened otherwise than once."""
     given = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    configure_logs("console", "error")
-    seed = given.seed if given.seed is not None else secrets.randbelow(10**6)
+    prepare()
     broken = BROKEN if given.without_guard else None
     about = {"proof": "hammer", "database": given.database, "broken": broken}
-    tally = Tally(given.state, about)
-    err.print(f"Seed {seed}.")
+    tally = open_tally(given.state, about)
+    seed = tell_seed(given.seed)
     with progress("Hammering") as bar, opened_premises(given.database) as place:
         prove(place, tally, given.commands, seed, broken, bar)
     _print(tally)
@@ -47,15 +42,9 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="scripts/proof hammer", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = make_parser_on_databases("hammer", __doc__)
     parser.add_argument("--commands", type=int, default=240, metavar="N",
                         help="commands in all, those in the state file included")  # fmt: skip
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--state", type=Path, metavar="FILE", help="adds up over several runs")
-    parser.add_argument("--seed", type=int, help="of the plan; not of the timing")
     parser.add_argument("--without-guard", action="store_true",
                         help="the control: a shop that looks in one transaction and writes in "
                         "another, until caught")  # fmt: skip
@@ -110,7 +99,7 @@ def _print(tally: Tally) -> None:
     rows.add_row("  requests a second", f"{counts['requests'] / max(seconds, 0.001):,.0f}")
     out.print(rows)
     for finding in tally.findings[:5]:
-        err.print(finding, soft_wrap=True, markup=False)
+        err.print(finding, soft_wrap=True)
 
 
 if __name__ == "__main__":

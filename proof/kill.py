@@ -9,15 +9,12 @@ books are compared with Stripe's. `scripts/proof kill --help`
 
 import argparse
 import asyncio
-import secrets
-import signal
 import sys
-from pathlib import Path
 from typing import Final
 
 from commande.cli.terminal import err, out, progress, table
-from commande.logs import configure_logs
 from proof.board import POINTS
+from proof.outset import make_parser_on_databases, open_tally, prepare, tell_seed
 from proof.premises import Premises, opened_premises
 from proof.tally import Tally
 from proof.watched import BREAKS
@@ -32,12 +29,10 @@ RESULTS: Final = (
 def main() -> int:
     """Kill, compare, print; 1 when something was lost."""
     given = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    configure_logs("console", "error")
-    seed = given.seed if given.seed is not None else secrets.randbelow(10**6)
-    tally = Tally(given.state, {"proof": "kill", "database": given.database,
+    prepare()
+    tally = open_tally(given.state, {"proof": "kill", "database": given.database,
                                 "broken": given.broken})  # fmt: skip
-    err.print(f"Seed {seed}.")
+    seed = tell_seed(given.seed)
     with progress("Killing") as bar, opened_premises(given.database) as place:
         while tally.counts["kills"] < given.rounds and not _enough(tally, given.broken):
             share = min(given.world, given.rounds - tally.counts["kills"])
@@ -51,15 +46,9 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="scripts/proof kill", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = make_parser_on_databases("kill", __doc__)
     parser.add_argument("--rounds", type=int, default=100, metavar="N",
                         help="kills in all, those in the state file included")  # fmt: skip
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--state", type=Path, metavar="FILE", help="adds up over several runs")
-    parser.add_argument("--seed", type=int, help="of the plan: who dies where; not of the timing")
     parser.add_argument("--world", type=int, default=30, metavar="N",
                         help="kills of one shop before its books are compared (30)")  # fmt: skip
     parser.add_argument("--customers", type=int, default=12, metavar="N", help="at a time (12)")

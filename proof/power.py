@@ -6,7 +6,6 @@ and held against what the shop had acknowledged by then. `scripts/proof power --
 """
 
 import argparse
-import signal
 import sqlite3
 import sys
 import tempfile
@@ -18,10 +17,10 @@ from random import Random
 from typing import Final
 
 from commande.cli.terminal import err, out, progress, table
-from commande.logs import configure_logs
 from proof.disk import MANNERS, Disk, write_image
+from proof.outset import make_parser, open_tally, prepare
 from proof.recorder import Acknowledged, Event, Recorder
-from proof.tally import FINDINGS, Tally
+from proof.tally import Tally
 from proof.till import NAME, Level, Till, Told, make_shop
 
 ORDERS: Final = 40
@@ -55,10 +54,9 @@ WHERE attempts <> 1 OR opened <> 1 OR addresses <> noted
 def main() -> int:
     """Cut, compare, print; 1 when something was lost."""
     given = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    configure_logs("console", "error")
+    prepare()
     about = {"proof": "power", "synchronous": given.synchronous, "sqlite": sqlite3.sqlite_version}
-    tally = Tally(given.state, about)
+    tally = open_tally(given.state, about)
     with progress("Pulling the plug") as bar:
         prove(tally, given.cuts, given.seed, given.synchronous, bar)
     _print(tally)
@@ -66,16 +64,12 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="scripts/proof power", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = make_parser("power", __doc__)
     parser.add_argument("--cuts", type=int, default=2000, metavar="N",
                         help="power cuts in all, those in the state file included")  # fmt: skip
     parser.add_argument("--synchronous", choices=("full", "normal"), default="full",
                         help="normal is the control: it must lose")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of the first recording")
-    parser.add_argument("--state", type=Path, metavar="FILE", help="adds up over several runs")
     return parser.parse_args()
 
 
@@ -98,10 +92,9 @@ def prove(
             share = min(CUTS_OF_ONE, cuts - done)
             for images, findings in cut(folder, shop, events, share, number):
                 tally.counts.update(images)
-                tally.findings += [f"seed {number}: {finding}" for finding in findings]
+                tally.blame(f"seed {number}", findings)
                 if tell is not None:
                     tell(tally.counts["cuts"], cuts)
-            del tally.findings[FINDINGS:]
             tally.counts["recordings"] += 1
             tally.counts["writes recorded"] += len(events)
             tally.note("seconds", time.perf_counter() - began)

@@ -9,17 +9,14 @@ before leaves again. `scripts/proof restore --help`
 
 import argparse
 import asyncio
-import secrets
-import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
 from typing import Final
 
 from commande.cli.terminal import err, out, progress, table
-from commande.logs import configure_logs
 from proof.comeback import Comeback
+from proof.outset import make_parser_on_databases, open_tally, prepare, tell_seed
 from proof.premises import Premises, opened_premises
 from proof.tally import Tally
 
@@ -35,11 +32,9 @@ RESULTS: Final = (
 def main() -> int:
     """Restore, compare, print; 1 when a payment was not found again or a letter went twice."""
     given = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    configure_logs("console", "error")
-    seed = given.seed if given.seed is not None else secrets.randbelow(10**6)
-    tally = Tally(given.state, {"proof": "restore", "database": given.database})
-    err.print(f"Seed {seed}.")
+    prepare()
+    tally = open_tally(given.state, {"proof": "restore", "database": given.database})
+    seed = tell_seed(given.seed)
     with progress("Restoring") as bar, opened_premises(given.database) as place:
         prove(place, tally, given.rounds, seed, bar)
     _print(tally)
@@ -47,15 +42,9 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="scripts/proof restore", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = make_parser_on_databases("restore", __doc__)
     parser.add_argument("--rounds", type=int, default=3, metavar="N",
                         help="restores in all, those in the state file included")  # fmt: skip
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--state", type=Path, metavar="FILE", help="adds up over several runs")
-    parser.add_argument("--seed", type=int, help="of the plan; not of the timing")
     return parser.parse_args()
 
 
@@ -105,7 +94,7 @@ def _print(tally: Tally) -> None:
     rows.add_row("  reconcile took at most", f"{tally.quantile('reconcile', 100):.1f} s")
     out.print(rows)
     for finding in tally.findings:
-        err.print(finding, soft_wrap=True, markup=False)
+        err.print(finding, soft_wrap=True)
 
 
 if __name__ == "__main__":

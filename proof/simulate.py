@@ -6,10 +6,8 @@ again. With ``--mutants`` every seeded bug must be caught. `scripts/proof simula
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from commande.cli.terminal import err, out, progress, table
@@ -18,6 +16,7 @@ from commande.simulation.ground import Ground
 from commande.simulation.mutants import catch
 from commande.simulation.mutations import MUTANTS
 from commande.simulation.run import silence
+from proof.outset import make_parser, open_tally, prepare
 from proof.tally import Tally
 
 SHARE: Final = 10_000
@@ -28,9 +27,9 @@ Step = Callable[[int, int], None]
 def main() -> int:
     """Simulate, print; 1 when an invariant broke or a seeded bug was not caught."""
     given = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    prepare()
     what = "mutants" if given.mutants else "simulate"
-    tally = Tally(given.state, {"proof": what, "seed": given.seed})
+    tally = open_tally(given.state, {"proof": what, "seed": given.seed})
     with progress("Hunting" if given.mutants else "Simulating") as bar:
         if given.mutants:
             hunt(tally, min(given.bugs, len(MUTANTS)), given.seed, bar)
@@ -41,10 +40,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="scripts/proof simulate", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = make_parser("simulate", __doc__)
     parser.add_argument("--checkouts", type=int, default=10_000, metavar="N",
                         help="checkouts in all, those in the state file included")  # fmt: skip
     parser.add_argument("--mutants", action="store_true", help="hunt the seeded bugs instead")
@@ -53,7 +49,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
                         help="processes (one for each core)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of the first world (1)")
-    parser.add_argument("--state", type=Path, metavar="FILE", help="adds up over several runs")
     return parser.parse_args()
 
 
@@ -104,7 +99,7 @@ def _print(tally: Tally) -> None:
         rows.add_row(f"{name}, greatest", f"{tally.quantile(name, 100):,.1f}")
     out.print(rows)
     for finding in tally.findings[:5]:
-        err.print(finding, soft_wrap=True, markup=False)
+        err.print(finding, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ class Tally:
                 raise ValueError(f"{path} is about {kept['about']}, not {about}")
             self.counts.update(kept["counts"])
             self.figures, self.findings = kept["figures"], kept["findings"]
+            # A file of before all proofs counted what they found.
+            self.counts["findings"] = max(self.counts["findings"], len(self.findings))
 
     def blame(self, where: str, findings: list[str]) -> None:
         """Add what was wrong there; all of it is counted, the first few are kept."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from commande.cli.terminal import err
+from proof.outset import make_parser
 from tests.support.postgres import MEND, find_binaries
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -39,8 +40,10 @@ def main() -> int:
         err.print(f"Failover was not proved here: {missing}", soft_wrap=True)
         return NOT_HERE
     try:
-        _make_environment()
-        found = (PLACE, _find_postgres(), _find_etcd())
+        if given.patroni is None:
+            _make_environment()
+        patroni = PLACE if given.patroni is None else given.patroni.resolve()
+        found = (patroni, _find_postgres(), _find_etcd())
     except (subprocess.CalledProcessError, RuntimeError) as error:
         err.print(f"Failover was not proved here: {error}", soft_wrap=True)
         return NOT_HERE
@@ -61,10 +64,7 @@ def main() -> int:
 
 def arguments(given: list[str]) -> argparse.Namespace:
     """What the caller wants."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/proof failover", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = make_parser("failover", __doc__)
     parser.add_argument("--rounds", type=int, default=3, metavar="N",
                         help="failovers in this run (3)")  # fmt: skip
     parser.add_argument("--mode", choices=("sync", "async"), default="sync",
@@ -76,7 +76,8 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--times", default="20,5,5", metavar="TTL,LOOP,RETRY",
                         help="Patroni's ttl, loop_wait and retry_timeout (20,5,5)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of the customers")
-    parser.add_argument("--state", type=Path, metavar="FILE", help="adds up over several runs")
+    parser.add_argument("--patroni", type=Path, metavar="FOLDER",
+                        help="an environment with another Patroni, such as 3.0.2")  # fmt: skip
     parser.add_argument("--programs", action="append", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(given)
 

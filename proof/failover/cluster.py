@@ -37,6 +37,8 @@ class Terms:
     ttl: int = 20
     loop_wait: int = 5
     retry_timeout: int = 5
+    standby: str = "streaming"
+    """What Patroni calls a standby that follows; 3.0.2 still said “running”."""
 
 
 class Cluster:
@@ -121,7 +123,8 @@ class Cluster:
     def _well(self, members: list[dict[str, Any]]) -> str | None:
         roles = sorted(member["role"] for member in members)
         wanted = ["leader", "replica", "sync_standby" if self.terms.synchronous else "replica"]
-        streaming = sum(member["state"] == "streaming" for member in members)
+        standbys = [member for member in members if member["role"] != "leader"]
+        streaming = sum(member["state"] == self.terms.standby for member in standbys)
         timelines = {member.get("timeline") for member in members}
         well = roles == sorted(wanted) and streaming == NODES - 1 and len(timelines) == 1
         return _leader(members) if well else None

@@ -20,6 +20,7 @@ from proof.failover.__main__ import arguments
 from proof.failover.cluster import Cluster, Programs, Terms
 from proof.failover.machines import FOLDER, NETWORKS, Machine, build_switches
 from proof.failover.shop import STRIPE_URL, Shop, TimedLedger, paid_at_stripe, unaccounted
+from proof.outset import open_tally
 from proof.tally import Tally
 from tests.support.invariants import find_breaches
 
@@ -38,10 +39,11 @@ def main() -> int:
     given = arguments(sys.argv[1:])
     configure_logs("console", "error")
     ttl, loop_wait, retry_timeout = map(int, given.times.split(","))
-    terms = Terms(given.mode == "sync", ttl, loop_wait, retry_timeout)
-    tally = Tally(given.state, {"proof": "failover", "mode": given.mode, "times": given.times})
-    build_switches()
     programs = Programs(*given.programs)
+    standby = "streaming" if given.patroni is None else "running"
+    terms = Terms(given.mode == "sync", ttl, loop_wait, retry_timeout, standby)
+    tally = open_tally(given.state, {"proof": "failover", "mode": given.mode, "times": given.times})
+    build_switches()
     cluster = Cluster(programs, terms)
     kinds = KINDS if given.kind == "all" else (given.kind,)
     run = Run(cluster, tally, given.customers, given.seed)
@@ -146,7 +148,7 @@ class Run:
         self._lost |= gone
         self._tally.counts["facts looked up"] += facts.count
         if self._synchronous:
-            self._tally.findings += sorted(gone)[:10]
+            self._tally.blame(f"run {self._seed}", sorted(gone))
         return len(gone)
 
     async def _reconcile(self, began: datetime) -> None:
@@ -161,9 +163,9 @@ class Run:
 
     async def _compare(self) -> None:
         """Every payment that Stripe took, in the books; and all invariants."""
-        counts, findings = self._tally.counts, self._tally.findings
+        counts = self._tally.counts
         paid = await asyncio.to_thread(paid_at_stripe)
-        findings += await self._db.read(unaccounted, paid)
+        findings = await self._db.read(unaccounted, paid)
         counts["paid sessions"] += len(paid)
         counts["minor units taken"] += sum(paid.values())
         counts["acknowledged facts"] += self._ledger.facts().count
@@ -171,6 +173,7 @@ class Run:
             findings += await audit(self._db, STRIPE_URL, self._ledger)
         else:
             findings += await find_breaches(self._db, STRIPE_URL, only=MONEY)
+        self._tally.blame(f"run {self._seed}", findings)
 
 
 def _strike(machine: Machine, kind: str) -> None:
@@ -194,7 +197,7 @@ def _print(tally: Tally) -> None:
     for percent in (50, 95, 100):
         rows.add_row(f"  no order for, p{percent}", f"{tally.quantile('gap', percent):.1f} s")
     rows.add_row("  reconcile took", f"{tally.quantile('reconcile', 100):.1f} s")
-    rows.add_row("  findings", f"{len(tally.findings)}")
+    rows.add_row("  findings", f"{counts['findings']:,}")
     out.print(rows)
     for finding in tally.findings[:10]:
         _tell(finding)

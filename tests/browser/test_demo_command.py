@@ -92,6 +92,26 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
         assert_one_line(demo, "Choose --dir")
 
 
+def test_data_that_somebody_damaged_is_one_clear_line_and_fresh_mends_it(tmp_path: Path) -> None:
+    damages = {
+        "cut": lambda at: (at / "demo.json").write_text("{"),
+        "not ours": lambda at: (at / "demo.json").write_text("[]"),
+        "half": lambda at: (at / "demo.json").write_text('{"admin_password": "x"}'),
+        "a folder": lambda at: (at / "demo.json").mkdir(),
+        "a file": lambda at: (at / "mails").touch(),
+        "Stripe forgot": lambda at: (at / "stripe.sqlite").write_text("no database"),
+        "no database": lambda at: (at / "commande.sqlite").write_text("no database"),
+    }
+    for name, damage in damages.items():
+        (tmp_path / name).mkdir()
+        damage(tmp_path / name)
+        demo = start_demo(tmp_path / name, output=tmp_path / f"output of {name}")
+        assert demo.process.wait(60) == 2, name
+        assert_one_line(demo, "--fresh forgets the demo's data and begins again")
+    with running_demo(tmp_path / "cut", "--fresh") as mended:
+        assert answers(f"{mended.url}/readyz")
+
+
 def assert_one_line(demo: Demo, words: str) -> None:
     complaint = demo.errors.read_text(encoding="utf-8")
     assert words in complaint

@@ -59,7 +59,7 @@ def test_resuming_leads_to_the_session_that_is_still_open(street: Street) -> Non
     assert again.headers["location"] == first.headers["location"]
 
 
-def test_s10_a_price_that_changed_is_shown_and_must_be_accepted(street: Street) -> None:
+def test_c29_a_price_that_changed_is_shown_and_must_be_accepted(street: Street) -> None:
     visitor = street.visitor()
     _, page = interrupt(street, visitor)
     street.read(set_price, BOUQUET.id, "standard", 3199, datetime.now(UTC))

@@ -131,7 +131,7 @@ def test_a_corrected_page_is_another_order_and_no_conflict(street: Street) -> No
     assert first.headers["location"] != second.headers["location"]
 
 
-def test_s10_a_price_that_moved_since_the_page_was_shown_is_asked_about_first(
+def test_c29_a_price_that_moved_since_the_page_was_shown_is_asked_about_first(
     street: Street,
 ) -> None:
     visitor = street.visitor()

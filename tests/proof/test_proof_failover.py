@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 
 from proof.failover import __main__ as program
@@ -74,6 +75,27 @@ def test_a_pulled_cable_cuts_one_network_and_nothing_stays_behind() -> None:
         "reached: peers shop", "reached: shop", "False", "reached: peers shop", "False False",
     ], done.stderr  # fmt: skip
     assert set(Path("/sys/class/net").iterdir()) == before
+
+
+@pytest.mark.slow
+def test_c41_a_primary_that_is_cut_off_loses_nothing(tmp_path: Path) -> None:
+    """One failover of the harder kind, whole; minutes are left to ``scripts/proof failover``."""
+    missing = program.what_is_missing()
+    if missing:
+        pytest.skip(f"not run here: {missing}")
+    state = tmp_path / "state.json"
+    words = ["--rounds", "1", "--kind", "split", "--state", str(state)]
+    done = subprocess.run(
+        [sys.executable, "-m", "proof.failover", *words],
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    if done.returncode == program.NOT_HERE:
+        pytest.skip(done.stderr.splitlines()[-1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "; 0 acknowledged facts lost." in done.stderr
+    counts = orjson.loads(state.read_bytes())["counts"]
+    assert (counts["rounds: split"], counts["lost"], counts["findings"]) == (1, 0, 0)
+    assert counts["facts looked up"] > 100
 
 
 def test_the_gap_is_the_longest_time_without_an_order(tmp_path: Path) -> None:

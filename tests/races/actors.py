@@ -32,6 +32,7 @@ from commande.db.upkeep import live_attempts
 from commande.errors import CommandeError
 from commande.flows.checkout import open_checkout, retry_payment
 from commande.flows.inbox import handle_events, receive_event
+from commande.flows.refunds import refund_command
 from commande.flows.settlement import confirm_payment
 from commande.flows.upkeep import expire_overdue
 from commande.shop import Shop, close_shop, open_shop
@@ -136,8 +137,16 @@ async def order(actor: Actor) -> None:
     await actor.attempt(open_checkout(actor.shop, new))
 
 
+async def refund(actor: Actor) -> None:
+    """The shopkeeper gives money back: so much, under one key for all who press, or all of it."""
+    for command in actor.commands():
+        amount, key = actor.job.get("gives"), actor.job.get("key")
+        own = f"{key}:{command['id']}" if key else None
+        await actor.attempt(refund_command(actor.shop, command["id"], amount, key=own))
+
+
 ROLES: dict[str, Callable[[Actor], Awaitable[None]]] = {
-    role.__name__: role for role in (confirm, hear, work, clean_up, retry, buy, order)
+    role.__name__: role for role in (confirm, hear, work, clean_up, retry, buy, order, refund)
 }
 
 
@@ -151,6 +160,15 @@ def _own_rate(shop: Shop) -> Shop:
         return await real(rate, secrets.token_hex(8))
 
     return around_stripe(shop, "create_tax_rate", around)
+
+
+def _own_refund(shop: Shop) -> Shop:
+    """Each process asks for the refund under a key of its own."""
+
+    async def around(real: Any, intent: str, amount: int, _key: str, reason: str | None) -> Any:
+        return await real(intent, amount, secrets.token_hex(8), reason)
+
+    return around_stripe(shop, "create_refund", around)
 
 
 def _bury_blindly(shop: Shop) -> Shop:
@@ -209,7 +227,7 @@ def _add_anyway(conn: sqlalchemy.Connection, command_id: str, ticket: Ticket) ->
 
 BUGS: dict[str, Callable[[Shop], Shop]] = {
     bug.__name__.removeprefix("_"): bug
-    for bug in (_own_rate, _bury_blindly, _mark_first, _look_then_write, _plan_apart)
+    for bug in (_own_rate, _own_refund, _bury_blindly, _mark_first, _look_then_write, _plan_apart)
 }
 
 

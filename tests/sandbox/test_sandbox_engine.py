@@ -174,3 +174,12 @@ def test_a_real_clocks_offset_is_kept(tmp_path: Path) -> None:
     second = Engine(state=path)
     assert second.dashboard.status()["offset"] == 5000
     second.close()
+
+
+def test_a_state_file_that_is_none_is_refused_with_its_name(tmp_path: Path) -> None:
+    files = {"text": tmp_path / "text.sqlite", "no folder": tmp_path / "nowhere" / "s.sqlite"}
+    files["text"].write_text("no database")
+    for name, file in files.items():
+        with pytest.raises(ValueError, match=r"cannot keep the stand-in's state") as told:
+            Engine(state=file)
+        assert str(file) in str(told.value), name

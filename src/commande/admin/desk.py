@@ -29,7 +29,7 @@ async def desk_context(shop: Shop, visit: Visit, gate: Gate, here: str) -> dict[
     pulse = await shop.db.read(read_pulse)
     return {
         "here": here,
-        "has_demo": _has_demo(visit),
+        "has_demo": has_demo(visit),
         "has_storefront": shop.settings.storefront,
         "signs": _signs(pulse, visit, shop.clock.now()),
         "form_token": gate.form_token(gate.session(visit) or ""),
@@ -54,7 +54,8 @@ def _signs(pulse: Pulse, visit: Visit, now: datetime) -> list[str]:
     ]
 
 
-def _has_demo(visit: Visit) -> bool:
+def has_demo(visit: Visit) -> bool:
+    """Whether this is the demo, with its panel."""
     try:
         visit.request.app.url_path_for("demo_panel")
     except NoMatchFound:

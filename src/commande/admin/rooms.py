@@ -5,7 +5,7 @@ from functools import partial
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from commande.admin.desk import furnish
+from commande.admin.desk import furnish, has_demo
 from commande.admin.events import show_events
 from commande.admin.gate import Gate
 from commande.admin.orders import export_story, show_order, show_orders
@@ -42,14 +42,14 @@ async def show_gate(gate: Gate, visit: Visit) -> Response:
     """The password, please; who is in already goes on."""
     if gate.session(visit) is not None:
         return visit.go(visit.link("/marchand"))
-    return visit.print("gate.html", secret=True, wrong=False)
+    return visit.print("gate.html", secret=True, wrong=False, has_demo=has_demo(visit))
 
 
 async def enter(gate: Gate, visit: Visit) -> Response:
     """Check the password."""
     form = await visit.read_form()
     if not await gate.open(visit, form.get("password")):
-        return visit.print("gate.html", 401, secret=True, wrong=True)
+        return visit.print("gate.html", 401, secret=True, wrong=True, has_demo=has_demo(visit))
     return visit.go(visit.link("/marchand"))
 
 

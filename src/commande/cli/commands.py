@@ -138,7 +138,8 @@ def refund(
 
     made = with_shop(work, settings)
     given = f"{to_major(made.amount_minor, settings.currency)} {settings.currency.upper()}"
-    out.print(f"{given} will be given back; “commande commands show {name}” tells when it is.")
+    which = name.removeprefix("#")  # a shell takes # for the beginning of a comment
+    out.print(f"{given} will be given back; “commande commands show {which}” tells when it is.")
 
 
 @app.command()

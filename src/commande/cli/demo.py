@@ -30,11 +30,16 @@ from commande.core.product import read_catalogue
 from commande.db.catalogue import read_products
 from commande.db.modules import COMMANDS, add_module, set_module
 from commande.db.schema import migrate
+from commande.errors import SettingInvalid
 from commande.flows.catalogue import import_products
+from commande.sandbox.store import FileState
 from commande.settings import load_settings
 from commande.shop import Shop, close_shop, open_shop
 
 SECRETS: Final = "demo.json"
+BEGIN_AGAIN: Final = (
+    "--fresh forgets the demo's data and begins again; --dir chooses another place."
+)
 # A server that dies this often in a row will not get better by trying.
 MOST_DEATHS: Final = 5
 PATIENCE_SECONDS: Final = 60
@@ -51,9 +56,14 @@ def demo(
 ) -> None:
     """Try the whole shop on this machine: nothing is charged, nothing leaves it."""
     with _socket(port) as listener, _alone(folder, fresh=fresh):
-        settings = _settings(folder, port)
-        asyncio.run(_prepare(settings))
-        _Watch(listener, settings).run()
+        settings, memory = _settings(folder, port), folder.absolute() / "stripe.sqlite"
+        try:
+            asyncio.run(_prepare(settings))
+            FileState(memory).close()
+        except (SettingInvalid, ValueError):  # all settings are the demo's own: it must be a file
+            place = folder.absolute()
+            raise fail(f"A database in {place} cannot be used. {BEGIN_AGAIN}") from None
+        _Watch(listener, settings, memory).run()
 
 
 @contextlib.contextmanager
@@ -85,9 +95,12 @@ def _alone(folder: Path, *, fresh: bool) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise fail(f"Another demo runs in {folder.absolute()}. Choose --dir.") from None
-        if fresh and (folder / SECRETS).exists():
-            _empty(folder)
-        (folder / "mails").mkdir(exist_ok=True)
+        try:
+            if fresh and (folder / SECRETS).exists():
+                _empty(folder)
+            (folder / "mails").mkdir(exist_ok=True)
+        except OSError as error:
+            raise fail(f"{error.filename}: {error.strerror}. {BEGIN_AGAIN}") from None
         yield
 
 
@@ -103,19 +116,8 @@ def _empty(folder: Path) -> None:
 def _settings(folder: Path, port: int) -> dict[str, Any]:
     """Settings of the demo, as keyword arguments of ``load_settings``; secrets are made once."""
     folder = folder.absolute()
-    file = folder / SECRETS
-    if not file.exists():
-        made = {
-            "stripe_secret_key": f"sk_test_{secrets.token_hex(16)}",
-            "stripe_webhook_secrets": f"whsec_{secrets.token_hex(16)}",
-            "secret_key": secrets.token_urlsafe(32),
-            "admin_password": secrets.token_hex(4),
-        }
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(made), encoding="utf-8")
     site = f"http://127.0.0.1:{port}"
-    kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return kept | {
+    return _secrets(folder / SECRETS) | {
         "stripe_api_base": f"{site}/sandbox",
         "site_url": site,
         "database_url": f"sqlite:///{folder / 'commande.sqlite'}",
@@ -128,6 +130,28 @@ def _settings(folder: Path, port: int) -> dict[str, Any]:
         # The demo is the same on every machine: a .env that lies here belongs to a real shop.
         "_env_file": None,
     }
+
+
+def _secrets(file: Path) -> dict[str, Any]:
+    """What the file keeps; made at the first start, in one step, so that no half of it stays."""
+    made = {
+        "stripe_secret_key": f"sk_test_{secrets.token_hex(16)}",
+        "stripe_webhook_secrets": f"whsec_{secrets.token_hex(16)}",
+        "secret_key": secrets.token_urlsafe(32),
+        "admin_password": secrets.token_hex(4),
+    }
+    try:
+        if not file.exists():
+            written = file.with_suffix(".new")
+            written.touch(mode=0o600)
+            written.write_text(json.dumps(made), encoding="utf-8")
+            written.replace(file)
+        kept = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        kept = None
+    if not isinstance(kept, dict) or not all(isinstance(kept.get(name), str) for name in made):
+        raise fail(f"{file} cannot be read as the demo wrote it. {BEGIN_AGAIN}")
+    return {name: kept[name] for name in made}
 
 
 async def _prepare(settings: dict[str, Any]) -> None:
@@ -158,8 +182,10 @@ def _shipped(name: str) -> str:
 class _Watch:
     """Keeps one server process alive on a socket until it is told to stop."""
 
-    def __init__(self, listener: socket.socket, settings: dict[str, Any]) -> None:
+    def __init__(self, listener: socket.socket, settings: dict[str, Any], memory: Path) -> None:
         self._listener, self._settings = listener, settings
+        self._memory = memory
+        """What Stripe's stand-in keeps."""
         self._server: subprocess.Popen[str] | None = None
 
     def run(self) -> None:
@@ -188,8 +214,9 @@ class _Watch:
 
     def _start(self) -> "subprocess.Popen[str]":
         descriptor = self._listener.fileno()
+        program = "commande.cli.demo_server"
         server = subprocess.Popen(  # noqa: S603 – our own program
-            [sys.executable, "-P", "-m", "commande.cli.demo_server", str(descriptor)],
+            [sys.executable, "-P", "-m", program, str(descriptor), str(self._memory)],
             stdin=subprocess.PIPE,
             text=True,
             pass_fds=(descriptor,),

@@ -1,7 +1,8 @@
 """The demo's server: a process of its own, so that it can be killed and started again.
 
-Usage: ``python -m commande.cli.demo_server FD``, with the settings as one line of JSON on standard
-input. It ends when standard input does: then whoever watched it is gone.
+Usage: ``python -m commande.cli.demo_server FD FILE``, where Stripe's stand-in remembers in that
+file, with the settings as one line of JSON on standard input. It ends when standard input does:
+then whoever watched it is gone.
 """
 
 import asyncio
@@ -36,11 +37,10 @@ def main() -> None:
     settings = load_settings(**json.loads(sys.stdin.readline()))
     configure_logs(settings.log_format, settings.log_level)
     # uvloop answers at once (TCP_NODELAY) also on a socket that another process made.
-    uvloop.run(_serve(settings, int(sys.argv[1])))
+    uvloop.run(_serve(settings, int(sys.argv[1]), Path(sys.argv[2])))
 
 
-async def _serve(settings: Settings, descriptor: int) -> None:
-    folder = Path(settings.database_url.removeprefix("sqlite:///")).parent
+async def _serve(settings: Settings, descriptor: int, memory: Path) -> None:
     # Its own memory on disk: Stripe does not forget when a shop's server dies.
     sandbox = create_sandbox(
         settings.stripe_api_base or "",
@@ -49,7 +49,7 @@ async def _serve(settings: Settings, descriptor: int) -> None:
             f"{settings.site_url}/api/checkout/webhook",
             settings.stripe_webhook_secrets[0].get_secret_value(),
         )],
-        state=folder / "stripe.sqlite",
+        state=memory,
         shop_name=settings.shop_name,
         locale=settings.locale,
     )  # fmt: skip

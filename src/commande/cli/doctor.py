@@ -9,11 +9,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import typer
+from rich.text import Text
 
 from commande.cli.premises import read_settings, with_shop
 from commande.cli.terminal import Exit, JsonOption, out, print_json
+from commande.core.money import to_major
 from commande.db.catalogue import read_products
 from commande.db.commands import count_commands
+from commande.db.discrepancies import money_unaccounted
 from commande.db.inbox import count_events, last_webhook_at
 from commande.db.modules import COMMANDS, find_module
 from commande.db.outbox import count_messages
@@ -41,35 +44,44 @@ class Finding:
 def doctor(as_json: JsonOption = False) -> None:
     """Look at keys, database, module, webhook, worker and Stripe; say the mend of what is wrong."""
     try:
-        settings = read_settings()
-        findings = with_shop(_examine, settings, migrated=False)
+        settings, key = _read_settings()
+        findings = with_shop(lambda shop: _examine(shop, key), settings, migrated=False)
     except SettingInvalid as error:
         findings = [Finding("settings", "bad", error.detail)]
     if as_json:
         print_json([{"name": f.name, "level": f.level, "detail": f.detail} for f in findings])
     else:
         for finding in findings:
-            sign = f"[{_COLOURS[finding.level]}]{finding.level:4}[/]"
-            out.print(f"{sign} {finding.name}: ", end="")
-            out.print(finding.detail, markup=False, soft_wrap=True)
+            sign = (f"{finding.level:4}", _COLOURS[finding.level])
+            line = Text.assemble(sign, f" {finding.name}: {finding.detail}")
+            out.print(line, soft_wrap=True)
     if any(finding.level == "bad" for finding in findings):
         raise typer.Exit(Exit.ATTENTION)
 
 
-async def _examine(shop: Shop) -> list[Finding]:
-    findings = [*_judge_settings(shop.settings)]
+def _read_settings() -> tuple[Settings, Finding]:
+    """The settings, also without a key: all the rest is looked at, not one thing at a time."""
+    try:
+        settings = read_settings()
+    except SettingInvalid as error:
+        return read_settings(stripe=False), Finding("Stripe key", "bad", error.detail)
+    mode = "live" if settings.livemode else "test"
+    return settings, Finding("Stripe key", "ok", f"a {mode} key.")
+
+
+async def _examine(shop: Shop, key: Finding) -> list[Finding]:
+    findings = [key, *_judge_settings(shop.settings)]
     try:
         findings += [finding async for finding in _examine_database(shop)]
     except CommandeError as error:
         findings.append(Finding("database", "bad", error.detail))
-    findings.append(await _ask_stripe(shop))
+    if key.level == "ok":
+        findings.append(await _ask_stripe(shop))
     return findings
 
 
 def _judge_settings(settings: Settings) -> list[Finding]:
-    mode = "live" if settings.livemode else "test"
-    hook = f"{settings.site_url}/api/checkout/webhook"
-    found = [Finding("Stripe key", "ok", f"a {mode} key.")]
+    hook, found = _webhook_address(settings), []
     if settings.stripe_webhook_secrets:
         count = len(settings.stripe_webhook_secrets)
         found.append(Finding("webhook secret", "ok", f"{count} set; the endpoint is {hook}."))
@@ -102,6 +114,10 @@ def _judge_settings(settings: Settings) -> list[Finding]:
     return found
 
 
+def _webhook_address(settings: Settings) -> str:
+    return f"{settings.site_url}/api/checkout/webhook"
+
+
 async def _examine_database(shop: Shop) -> AsyncIterator[Finding]:
     pending = await shop.db.read(pending_migrations)
     if pending:
@@ -122,13 +138,15 @@ async def _examine_database(shop: Shop) -> AsyncIterator[Finding]:
         yield Finding("catalogue", "warn", f"nothing is on sale. {mend}")
     yield _judge_worker(await shop.db.read(last_beat_at), shop.clock.now())
     events, letters = await shop.db.read(count_events), await shop.db.read(count_messages)
-    for name, counts in (("events", events), ("mails", letters)):
+    mends = ("“commande reconcile” asks Stripe again.", "“commande commands list --attention”.")
+    for name, counts, mend in zip(("events", "mails"), (events, letters), mends, strict=True):
         dead, waiting = counts.get("dead", 0), counts.get("pending", 0)
-        level = "warn" if dead else "ok"
-        yield Finding(name, level, f"{waiting} waiting, {dead} given up.")
+        told = f"{waiting} waiting, {dead} given up."
+        yield Finding(name, "warn", f"{told} {mend}") if dead else Finding(name, "ok", told)
     heard = await shop.db.read(last_webhook_at)
     if heard is None:
-        yield Finding("webhooks", "warn", "none has arrived yet.")
+        mend = f"Stripe must reach {_webhook_address(shop.settings)}."
+        yield Finding("webhooks", "warn", f"none has arrived yet. {mend}")
     else:
         yield Finding("webhooks", "ok", f"the last one arrived at {heard:%Y-%m-%d %H:%M} UTC.")
     attention = (await shop.db.read(count_commands))["attention"]
@@ -137,6 +155,7 @@ async def _examine_database(shop: Shop) -> AsyncIterator[Finding]:
         yield Finding("commands", "warn", f"{attention} need a person. {mend}")
     else:
         yield Finding("commands", "ok", "none needs a person.")
+    yield _judge_money(await shop.db.read(money_unaccounted))
 
 
 def _disk(settings: Settings) -> str:
@@ -155,6 +174,15 @@ def _judge_worker(beat: datetime | None, now: datetime) -> Finding:
     if now - beat > SILENCE:
         return Finding("worker", "bad", f"silent since {beat:%Y-%m-%d %H:%M} UTC. {mend}")
     return Finding("worker", "ok", "running.")
+
+
+def _judge_money(unaccounted: dict[str, int]) -> Finding:
+    open_ = [f"{to_major(minor, name)} {name.upper()}" for name, minor in unaccounted.items()]
+    if not open_:
+        return Finding(
+            "money", "ok", "Stripe's books and ours agree, as far as they were compared."
+        )
+    return Finding("money", "warn", f"{', '.join(open_)} unaccounted for: “commande reconcile”.")
 
 
 async def _ask_stripe(shop: Shop) -> Finding:

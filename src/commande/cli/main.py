@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from commande.cli.terminal import Exit, fail, out
-from commande.errors import CommandeError
+from commande.errors import CommandeError, DatabaseBusy
 from commande.version import __version__
 
 VERBS: Final = {
@@ -76,7 +76,10 @@ def _wanted(arguments: list[str]) -> Iterable[str]:
 def main() -> None:
     """Run a verb; what the shop's rules refuse ends in one line, never in a traceback."""
     try:
-        assemble(_wanted(sys.argv[1:]))()
+        assemble(_wanted(sys.argv[1:]))(prog_name="commande")
+    except DatabaseBusy:
+        where = "The database of COMMANDE_DATABASE_URL"
+        sys.exit(fail(f"{where} does not answer, or is too busy. Nothing was written.").exit_code)
     except CommandeError as error:
         sys.exit(fail(error.detail).exit_code)
     except BrokenPipeError:

@@ -53,7 +53,8 @@ def sandbox(
         )
     except ValueError as error:
         raise fail(str(error)) from None
-    err.print(f"The stand-in for Stripe is at {public}: set STRIPE_API_BASE={public}")
+    told = f"The stand-in for Stripe is at {public}: set STRIPE_API_BASE={public}"
+    err.print(told, soft_wrap=True)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
 
 

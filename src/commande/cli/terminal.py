@@ -11,12 +11,27 @@ from zoneinfo import ZoneInfo
 import orjson
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
-# Into a pipe or a file nothing is cut to the width of a screen that is not there.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-err = Console(stderr=True, highlight=False)
+# Into a pipe or a file nothing is cut to the width of a screen that is not there. No markup and no
+# emoji: a customer may be called “[red]” or “:bug:”, and is shown so.
+out = Console(
+    highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 200
+)
+err = Console(
+    stderr=True, highlight=False, markup=False, emoji=False,
+    width=None if sys.stderr.isatty() else 200,
+)  # fmt: skip
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
@@ -33,7 +48,7 @@ class Exit(IntEnum):
 
 def fail(message: str, code: Exit = Exit.WRONG) -> typer.Exit:
     """Print one line about what is wrong and how to mend it; raise what is returned."""
-    err.print(f"[red]commande:[/red] {message}", markup=True, soft_wrap=True)
+    err.print(Text.assemble(("commande:", "red"), f" {message}"), soft_wrap=True)
     return typer.Exit(code)
 
 
@@ -55,10 +70,19 @@ def moment(at: datetime, zone: ZoneInfo) -> str:
     return at.astimezone(zone).strftime("%Y-%m-%d %H:%M")
 
 
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        """Nothing until there is something to count."""
+        speed = task.speed or 0
+        return Text(f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s" if speed else "", "dim")
+
+
 @contextmanager
 def progress(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A bar with counts and what is left, on a terminal; silence elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+    """A bar with counts, a rate and what is left, on a terminal; silence elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
                TimeRemainingColumn())  # fmt: skip
     with Progress(
         *columns, console=err, transient=True, disable=quiet or not err.is_terminal

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from rich.text import Text
 
 from commande.cli.terminal import Exit, JsonOption, fail, out, print_json, progress, table
 from commande.settings import parse_duration
@@ -92,8 +93,8 @@ def _print(results: list[Result]) -> None:
     for result in results:
         colour = _COLOURS[result.outcome]
         number = str(result.check.invariant or "–")
-        word = f"[{colour}]{result.outcome}[/]"
-        shown.add_row(result.check.name, number, word, result.evidence.replace("[", "\\["))
+        word = Text(result.outcome, colour)
+        shown.add_row(result.check.name, number, word, result.evidence)
     out.print(shown)
     counts = _counts(results)
     out.print(", ".join(f"{count} {word}" for word, count in counts.items()) + ".")

@@ -1,23 +1,12 @@
 """What ``simulate`` does: worlds run, seeded bugs hunted, stories told."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
-from commande.cli.terminal import Exit, err, fail, out, table
+from commande.cli.terminal import Exit, err, fail, out, progress, table
 from commande.simulation.bench import Mutant
 from commande.simulation.campaign import Totals, run_campaign
 from commande.simulation.ground import Ground
@@ -32,23 +21,7 @@ from commande.simulation.shrink import Shrunk, shrink
 # More stories than that nobody reads; the seeds of all are listed.
 _STORIES = 3
 _LINES = 80
-
-
-class _Rate(ProgressColumn):
-    """How many a second."""
-
-    def render(self, task: Task) -> Text:
-        """Nothing until there is something to count."""
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="dim")
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
-               TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+BROKEN = ("broken", "red")
 
 
 def tell_world(seed: int, without: frozenset[str]) -> None:
@@ -56,7 +29,7 @@ def tell_world(seed: int, without: frozenset[str]) -> None:
     silence()
     outcome = run_world(draw_profile(seed, without=without), Ground(), timeline=True)
     for line in outcome.timeline:
-        out.print(line, markup=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
     out.print(
         f"Seed {seed}: {outcome.checkouts} checkouts, {outcome.steps:,} steps, "
         f"trace {outcome.fingerprint}."
@@ -66,7 +39,7 @@ def tell_world(seed: int, without: frozenset[str]) -> None:
 
 def _end(outcome: Outcome) -> None:
     for violation in outcome.violations:
-        err.print(f"[red]broken[/red] {violation}", soft_wrap=True)
+        err.print(Text.assemble(BROKEN, f" {violation}"), soft_wrap=True)
     if outcome.violations:
         raise typer.Exit(Exit.ATTENTION)
     out.print("No invariant broke.")
@@ -74,7 +47,8 @@ def _end(outcome: Outcome) -> None:
 
 def campaign(checkouts: int, seed: int, jobs: int, report: Path | None) -> None:
     """Run worlds, print what they came to, make the failures small."""
-    with _bar("Simulating") as bar:
+    _make_room(report)
+    with progress("Simulating") as bar:
         totals = run_campaign(checkouts, seed, jobs, bar)
     _print_totals(totals)
     shrunk = _shrink(totals)
@@ -83,6 +57,16 @@ def campaign(checkouts: int, seed: int, jobs: int, report: Path | None) -> None:
         out.print(f"Report: {report}")
     if totals.failures:
         raise typer.Exit(Exit.ATTENTION)
+
+
+def _make_room(report: Path | None) -> None:
+    """Know that the report can be written before the hours that it takes to have one."""
+    if report is None:
+        return
+    try:
+        report.open("a").close()
+    except OSError as error:
+        raise fail(f"Cannot write {report}: {error.strerror}.") from None
 
 
 def _print_totals(totals: Totals) -> None:
@@ -95,7 +79,8 @@ def _print_totals(totals: Totals) -> None:
     if not totals.failures:
         out.print("No invariant broke.")
     for failure in totals.failures:
-        err.print(f"[red]broken[/red] seed {failure.seed}: {failure.violations[0]}", soft_wrap=True)
+        what = f" seed {failure.seed}: {failure.violations[0]}"
+        err.print(Text.assemble(BROKEN, what), soft_wrap=True)
 
 
 def _shrink(totals: Totals) -> list[Shrunk]:
@@ -111,7 +96,7 @@ def _shrink(totals: Totals) -> list[Shrunk]:
             continue
         shrunk.append(found)
         for line in found.outcome.timeline[-_LINES:]:
-            err.print(line, markup=False, soft_wrap=True)
+            err.print(line, soft_wrap=True)
         err.print(f"See it again: {found.command}", soft_wrap=True)
     return shrunk
 
@@ -128,14 +113,15 @@ def hunt(
     markdown: bool,
 ) -> None:  # fmt: skip
     """Hunt seeded bugs and print how soon each was caught."""
+    _make_room(report)
     silence()
     began = time.process_time()
-    with _bar("Hunting") as bar:
+    with progress("Hunting") as bar:
         caught = catch_all(
             Ground(), seed=seed, trials=trials, budget=budget, mutants=chosen, progress=bar
         )
     if markdown:
-        out.print(mutant_markdown(caught), markup=False, soft_wrap=True)
+        out.print(mutant_markdown(caught), soft_wrap=True)
     else:
         _print_catches(caught)
     hunts = [one for catch in caught for one in catch.hunts]
@@ -160,7 +146,7 @@ def _print_catches(caught: list[Catch]) -> None:
         found = f"{one.found} of {len(one.hunts)}"
         worlds = "" if one.median is None else f"{one.median:g}"
         checkouts = "" if one.median_checkouts is None else f"{one.median_checkouts:g}"
-        word = found if one.caught else f"[red]{found}[/red]"
+        word = Text(found, "" if one.caught else "red")
         shown.add_row(one.mutant.name, one.mutant.breaks, str(one.mutant.layers), word, worlds,
                       checkouts)  # fmt: skip
     out.print(shown)

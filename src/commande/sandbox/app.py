@@ -44,7 +44,8 @@ def create_sandbox(
     `base_url` is its public address, mount prefix included. `endpoints` are (address, secret) of
     webhooks. `state` names a file that keeps everything over restarts; None keeps it in memory.
     The host must enter the lifespan (`app.router.lifespan_context(app)`): it sends the webhooks.
-    The engine is at `app.state.engine`. Raises ValueError for a live key.
+    The engine is at `app.state.engine`. Raises ValueError for a live key, and for a file that it
+    cannot use.
     """
     engine = Engine(
         url=base_url, api_key=api_key, endpoints=endpoints, state=state, seed=seed, clock=clock,

@@ -41,8 +41,15 @@ class FileState(State):
     """The same, kept in a file."""
 
     def __init__(self, path: Path) -> None:
+        """Raises ValueError when the file cannot be used."""
         super().__init__()
         self._changed: dict[tuple[str, str], None] = {}
+        try:
+            self._open(path)
+        except (sqlite3.Error, ValueError) as error:
+            raise ValueError(f"{path} cannot keep the stand-in's state: {error}") from error
+
+    def _open(self, path: Path) -> None:
         # The engine serves one request at a time, but not always on the thread that opened it.
         self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._file.execute("PRAGMA journal_mode=WAL")

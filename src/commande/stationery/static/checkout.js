@@ -44,6 +44,13 @@ form.addEventListener("change", (event) => {
 const early = form.querySelector("input[name=appointment]:checked");
 if (early && !chosen.textContent.trim()) tell(early);
 
+// What is being mended is no longer called wrong. The line stays, so that nothing jumps.
+form.addEventListener("input", ({ target }) => {
+  if (!target.hasAttribute("aria-invalid")) return;
+  target.removeAttribute("aria-invalid");
+  document.getElementById(`${target.id}-erreur`).textContent = "\u00a0";
+});
+
 // A second press while the first one is under way would only wait for the same order.
 let sent = false;
 form.addEventListener("submit", (event) => {
