@@ -296,7 +296,8 @@ class Anvil:
     async def _come_to_rest(self) -> None:
         """Nobody asks any more; the workers finish what they hold."""
         give_up = time.monotonic() + PATIENCE
-        while await self._db.read(count_waiting) or await self._db.read(count_unsettled):
+        # In this order: what is settled between the two looks leaves something waiting.
+        while await self._db.read(count_unsettled) or await self._db.read(count_waiting):
             if time.monotonic() > give_up:
                 break  # what is left half done is told by the comparison
             await asyncio.sleep(0.05)

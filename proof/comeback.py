@@ -208,7 +208,8 @@ class Comeback:
         db = open_database(self.url)
         try:
             give_up = time.monotonic() + PATIENCE
-            while await db.read(count_waiting) or not await self._all_heard():
+            # In this order: what is heard between the two looks waits then.
+            while not await self._all_heard() or await db.read(count_waiting):
                 if time.monotonic() > give_up:
                     return ["I12: it does not come to rest"]
                 await asyncio.sleep(0.05)
