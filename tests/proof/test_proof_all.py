@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from commande.simulation.mutations import MUTANTS
 from proof.figures import FIGURES, Figure, Reached, read_state
 from proof.premises import ROOT
 
@@ -72,11 +73,21 @@ def test_a_proof_that_cannot_run_here_says_so_and_is_no_success(tmp_path: Path) 
 
 
 def test_a_proof_that_comes_no_further_ends(tmp_path: Path) -> None:
+    # Caught, as it remembers, and yet not counted: there is nothing left that it could do.
+    kept = {"about": {"proof": "mutants", "seed": 1}, "figures": {}, "findings": [],
+            "counts": {f"caught: {mutant.name}": 1 for mutant in MUTANTS}}  # fmt: skip
+    (tmp_path / "mutants.json").write_bytes(orjson.dumps(kept))
+    done = prove(tmp_path, "--only", "mutants", "--share", "0.0001")
+    assert done.returncode == 1
+    assert rows(done.stdout)["mutants"][-4:] == ["0", "came", "no", "further"]
+
+
+def test_a_proof_that_refuses_what_it_finds_is_named(tmp_path: Path) -> None:
     kept = {"about": {"proof": "something else"}, "counts": {}, "figures": {}, "findings": []}
     (tmp_path / "simulate.json").write_bytes(orjson.dumps(kept))
     done = prove(tmp_path, "--only", "simulate", "--share", "0.0001")
     assert done.returncode == 1
-    assert rows(done.stdout)["simulate"][-4:] == ["0", "came", "no", "further"]
+    assert rows(done.stdout)["simulate"][-4:] == ["0", "ended", "with", "2"]
 
 
 def test_each_figure_is_told_how_much_is_missing(tmp_path: Path) -> None:
