@@ -14,7 +14,8 @@ import asyncpg  # type: ignore[import-untyped]
 from commande.cli.terminal import err, out, table
 from commande.db import open_database
 from commande.logs import configure_logs
-from proof.books import audit, find_losses, read_acknowledged
+from proof.books import audit, count_waiting, find_losses, read_acknowledged
+from proof.crew import PATIENCE
 from proof.crowd import KEY
 from proof.failover.__main__ import arguments
 from proof.failover.cluster import Cluster, Programs, Terms
@@ -109,6 +110,7 @@ class Run:
     async def _round(self, kind: str, number: str) -> None:
         """One failover, from three that are well to three that are well again."""
         await asyncio.sleep(self._rng.uniform(*CALM))
+        await self._hear_of_an_order(0.0)  # on a busy machine there may be none yet to lose
         old = await self._cluster.healthy()
         machine, struck = self._cluster.machine(old), time.monotonic()
         _strike(machine, kind)
@@ -137,7 +139,7 @@ class Run:
         give_up = time.monotonic() + 120
         while not self._ledger.moments or self._ledger.moments[-1] < since:
             if time.monotonic() > give_up:
-                raise RuntimeError("The shop sells nothing on the new primary.")
+                raise RuntimeError("The shop sells nothing on this primary.")
             await asyncio.sleep(0.05)
 
     async def _look_up(self) -> int:
@@ -159,7 +161,16 @@ class Run:
         self._tally.note("reconcile", time.monotonic() - at)
         await asyncio.to_thread(self._shop.run, "cleanup", "--older-than", "0s")
         self._tally.counts["need a person"] += report["attention"]
-        await asyncio.sleep(2)  # the workers skip the letters: there is no mail server
+        await self._come_to_rest()
+
+    async def _come_to_rest(self) -> None:
+        """The workers skip the letters (there is no mail server), also those that somebody held
+        whose session was lost: after their lease."""
+        give_up = time.monotonic() + PATIENCE
+        while await self._db.read(count_waiting):
+            if time.monotonic() > give_up:
+                return  # what is left half done is told by the comparison
+            await asyncio.sleep(0.1)
 
     async def _compare(self) -> None:
         """Every payment that Stripe took, in the books; and all invariants."""
