@@ -108,6 +108,19 @@ async def test_c05_a_kept_500_is_found_again_by_its_metadata(stage: Stage) -> No
     assert "session_delayed" in await stage.kinds(opened)
 
 
+@pytest.mark.parametrize("seconds", [-60, 60], ids=["behind", "ahead"])
+async def test_c05_it_is_found_also_by_a_shop_whose_clock_is_not_stripes(
+    stage: Stage, seconds: int
+) -> None:
+    stage.clock.offset += timedelta(seconds=seconds)
+    await stage.fail("500_after", path="/v1/checkout/sessions")
+    order = stage.order()
+    with pytest.raises(OpeningDelayed):
+        await open_checkout(stage.shop, order)
+    await open_checkout(stage.shop, order)
+    assert len(await stage.sessions()) == 1
+
+
 async def test_s45_stripe_down_leaves_an_unpaid_command_that_the_worker_opens(
     stage: Stage,
 ) -> None:

@@ -33,6 +33,8 @@ from commande.shop import Shop
 # A live opener holds its attempt this long; a little more than its deadline, so that nobody takes
 # over while the first call can still answer.
 LEASE: Final = STRIPE_DEADLINE + timedelta(seconds=2)
+# How far the clocks of our machines and of Stripe may be apart when a session is looked for.
+CLOCKS_APART: Final = timedelta(minutes=5)
 _FIRST_WAIT: Final = 0.02
 _LONGEST_WAIT: Final = 0.4
 
@@ -210,7 +212,8 @@ async def find_session(shop: Shop, attempt: Attempt, until: datetime) -> Payment
     def is_ours(metadata: dict[str, str]) -> bool:
         return metadata.get("attempt_id") == attempt.id and shop.seal.made(metadata)
 
-    return await shop.stripe.find_session(attempt.created_at, until, is_ours)
+    since = attempt.created_at - CLOCKS_APART
+    return await shop.stripe.find_session(since, until + CLOCKS_APART, is_ours)
 
 
 async def _know_tax_rates(shop: Shop, found: Opening) -> dict[str, str]:
