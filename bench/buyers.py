@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from bench.floor import EXPANDED, HEADERS, PRODUCTS, SESSIONS, rate_form, session_form
+from bench.floor import EXPANDED, HEADERS, IDLE_S, PRODUCTS, SESSIONS, rate_form, session_form
 from bench.measure import Reading, Tree, quantile
 from bench.systems import System
 
@@ -150,7 +150,7 @@ async def measure(
 ) -> dict[str, float]:
     """One run on one system: the row of figures (milliseconds, CPU-seconds per 1,000 orders)."""
     trees = system.trees | {"client": client}
-    connector = aiohttp.TCPConnector(limit=0)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S)
     async with aiohttp.ClientSession(connector=connector) as http:
         buyers = Buyers(system, http, progress)
         await buyers.prepare(waiting)

@@ -32,6 +32,9 @@ HEADERS: Final = {
     "Content-Type": "application/x-www-form-urlencoded",
 }
 SESSIONS: Final = "/v1/checkout/sessions"
+IDLE_S: Final = 2.0
+"""How long a client keeps an idle connection: less than any server here, which may close it in the
+moment in which it is used again."""
 EXPANDED: Final = "?expand[]=payment_intent.latest_charge"
 
 Answer = tuple[int, dict[str, Any]]
@@ -102,7 +105,7 @@ class Floor:
 
     async def _live(self, receive: Any, send: Any) -> None:
         async with aiohttp.ClientSession(
-            headers=HEADERS, connector=aiohttp.TCPConnector(limit=100)
+            headers=HEADERS, connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=IDLE_S)
         ) as self._http:
             while (await receive())["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})

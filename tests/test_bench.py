@@ -26,6 +26,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], dict
         text=True,
         timeout=800,
     )
+    print(done.stderr)  # why orders failed, if some did
     assert done.returncode == 0, done.stderr
     assert "commande, PostgreSQL" in done.stdout
     return {(r["system"], r["at_once"]): r for r in json.loads(file.read_text())["rows"]}
