@@ -23,7 +23,7 @@ FIRST = {
     "bury_with_live_attempts": 11,
     "done_before_the_effect": 8,
     "double_refund": 4,
-    "given_up_at_once": 50,
+    "given_up_at_once": 11,
 }
 BUDGET = 40
 FEW = 12

@@ -120,7 +120,7 @@ def acknowledged_and_dropped(bench: Bench) -> None:
 
 
 @mutant("an event that fails once is given up", layers=2, without=(nobody_compares,),
-        faults={"500_before": 0.4, "hang_before": 0.2})  # fmt: skip
+        faults={"500_before": 0.6, "hang_before": 0.1})  # fmt: skip
 def given_up_at_once(bench: Bench) -> None:
     bench.constant(f"{DB}.inbox", "MAX_TRIES", 1)
 
