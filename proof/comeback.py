@@ -209,7 +209,7 @@ class Comeback:
         try:
             give_up = time.monotonic() + PATIENCE
             # In this order: what is heard between the two looks waits then.
-            while not await self._all_heard() or await db.read(count_waiting):
+            while not await self._all_heard() or await db.read(count_waiting) > 0:
                 if time.monotonic() > give_up:
                     return ["I12: it does not come to rest"]
                 await asyncio.sleep(0.05)
