@@ -9,8 +9,8 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -48,6 +48,18 @@ def test_a_postgresql_that_does_not_answer_is_one_line_that_names_the_variable(
     assert "confidential" not in said[0]
 
 
+@pytest.mark.parametrize("verb", [("serve", "--port", "0"), ("worker",), ("migrate",)])
+def test_a_database_in_memory_is_refused_where_it_would_forget(
+    verb: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = commande(
+        tmp_path, *verb, STRIPE_SECRET_KEY="sk_test_x", COMMANDE_DATABASE_URL="sqlite://"
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("commande: COMMANDE_DATABASE_URL: ")
+    assert "in memory" in done.stderr
+
+
 def test_one_module_may_be_shown_by_its_type(tmp_path: Path) -> None:
     assert commande(tmp_path, "init").returncode == 0
     assert commande(tmp_path, "module", "add", "other").returncode == 0
@@ -58,18 +70,59 @@ def test_one_module_may_be_shown_by_its_type(tmp_path: Path) -> None:
     assert "module add nobody" in absent.stderr
 
 
-def answers(port: int) -> bool:
+def answers(port: int, path: str = "/healthz") -> bool:
     try:
-        return urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2).status == 200
+        return urlopen(f"http://127.0.0.1:{port}{path}", timeout=2).status == 200
     except (URLError, OSError):
         return False
 
 
-def becomes(wanted: bool, port: int) -> bool:
+def refusal(port: int) -> tuple[int, str]:
+    """What a customer's request is refused with."""
+    wanted = Request(
+        f"http://127.0.0.1:{port}/api/checkout/confirm-payment",
+        b'{"sessionId": "cs_test_1", "commandId": "507f1f77bcf86cd799439011"}',
+        {"Content-Type": "application/json"},
+    )
+    with pytest.raises(HTTPError) as refused:
+        urlopen(wanted, timeout=60)
+    return refused.value.code, json.load(refused.value)["code"]
+
+
+def becomes(wanted: bool, port: int, path: str = "/healthz") -> bool:
     end = time.monotonic() + 60
-    while time.monotonic() < end and answers(port) is not wanted:
+    while time.monotonic() < end and answers(port, path) is not wanted:
         time.sleep(0.1)
-    return answers(port) is wanted
+    return answers(port, path) is wanted
+
+
+def test_a_server_that_is_started_before_its_migration_waits_and_goes_on(tmp_path: Path) -> None:
+    env = {"STRIPE_SECRET_KEY": "sk_test_x", "STRIPE_WEBHOOK_SECRET": "whsec_x"}
+    port = free_port()
+    log = tmp_path / "log"
+    with log.open("w") as lines:
+        server = subprocess.Popen(
+            [sys.executable, "-P", "-m", "commande", "serve", "--port", str(port)],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), **env},
+            stderr=lines,
+            stdout=lines,
+        )
+        try:
+            assert becomes(True, port)
+            assert not answers(port, "/readyz")
+            assert refusal(port) == (503, "database_not_migrated")
+            assert commande(tmp_path, "init", **env).returncode == 0
+            assert becomes(True, port, "/readyz")
+            server.send_signal(signal.SIGINT)
+            assert server.wait(60) == 0
+        finally:
+            server.kill()
+            server.wait()
+    said = log.read_text()
+    assert said.count("worker_waits") == 1
+    assert "Traceback" not in said
+    assert "[error" not in said
 
 
 def test_no_process_outlives_a_killed_server_and_keeps_its_port(tmp_path: Path) -> None:

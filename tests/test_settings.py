@@ -33,7 +33,7 @@ VARIABLES: dict[str, tuple[str, str, object, list[str]]] = {
     "COMMANDE_CORS_ORIGINS": ("cors_origins", "https://a.example", ("https://a.example",), []),
     "COMMANDE_SECRET_KEY": ("secret_key", "long and random", "long and random", ["   ", "\t"]),
     "COMMANDE_SHOP_NAME": ("shop_name", "Le Fournil", "Le Fournil", ["canary" * 20]),
-    "COMMANDE_COUNTRY": ("country", "de", "DE", ["canary", "D", "F1"]),
+    "COMMANDE_COUNTRY": ("country", "de", "DE", ["canary", "D", "F1", "ZZ"]),
     "COMMANDE_TIMEZONE": ("timezone", "America/Guadeloupe", "America/Guadeloupe",
         ["canary", "../canary", "Europe/Canary"]),
     "COMMANDE_CURRENCY": ("currency", "CHF", "chf", ["canary", "xxx", "€"]),

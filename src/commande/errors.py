@@ -173,6 +173,15 @@ class DatabaseBusy(CommandeError):
     code = "database_busy"
 
 
+class DatabaseNotMigrated(DatabaseBusy):
+    """The database lacks tables or columns that this program reads; nothing was written."""
+
+    code = "database_not_migrated"
+
+    def __init__(self) -> None:
+        super().__init__("The database is not up to date: run “commande migrate”.")
+
+
 class OutcomeUnknown(CommandeError):
     """The connection died during COMMIT: re-read before doing anything again."""
 

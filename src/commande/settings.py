@@ -14,6 +14,7 @@ from pydantic import model_validator as validate_together
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from commande.core.command import Policy
+from commande.core.country import is_country
 from commande.core.money import is_currency
 from commande.errors import SettingInvalid
 
@@ -84,9 +85,10 @@ def _zone(value: str) -> str:
 
 
 def _country(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z]{2}", value):
+    code = value.upper()
+    if not is_country(code):
         raise ValueError("Give an ISO 3166-1 alpha-2 code such as FR.")
-    return value.upper()
+    return code
 
 
 def _duration(value: object) -> object:

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from commande.db import upkeep as rows
+from commande.db.schema import pending_migrations
 from commande.errors import DatabaseBusy, OutcomeUnknown
 from commande.flows import upkeep
 from commande.flows.inbox import handle_events
@@ -74,6 +75,7 @@ class Worker:
         self._duties = duties
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._pokes = [asyncio.Event() for _ in duties]
+        self._tables = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -84,6 +86,7 @@ class Worker:
             for duty, poke in zip(self._duties, self._pokes, strict=True)
         ]
         self._tasks.append(asyncio.create_task(self._beat(), name="worker:beat"))
+        self._tasks.append(asyncio.create_task(self._await_tables(), name="worker:tables"))
 
     def poke(self) -> None:
         """Something is due now: an event was stored."""
@@ -96,8 +99,9 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        with suppress(DatabaseBusy, OutcomeUnknown):
-            await self._shop.db.transaction(rows.leave, self._name)
+        if self._tables.is_set():
+            with suppress(DatabaseBusy, OutcomeUnknown):
+                await self._shop.db.transaction(rows.leave, self._name)
         log.info("worker_stopped", name=self._name)
 
     async def run(self) -> None:
@@ -108,7 +112,21 @@ class Worker:
         finally:
             await self.stop()
 
+    async def _await_tables(self) -> None:
+        """A server may be started before its migration: say so once, and wait."""
+        told = False
+        while not self._tables.is_set():
+            with suppress(DatabaseBusy):
+                if not await self._shop.db.read(pending_migrations):
+                    self._tables.set()
+                elif not told:
+                    log.warning("worker_waits", reason="migrations", mend="commande migrate")
+                    told = True
+            if not self._tables.is_set():
+                await asyncio.sleep(1)
+
     async def _repeat(self, duty: Duty, poke: asyncio.Event) -> None:
+        await self._tables.wait()
         while True:
             more = await self._turn(duty)
             if more and duty.every < 1:
@@ -128,6 +146,7 @@ class Worker:
         return None
 
     async def _beat(self) -> None:
+        await self._tables.wait()
         while True:
             with suppress(DatabaseBusy, OutcomeUnknown):
                 await self._shop.db.transaction(rows.beat, self._name, self._shop.clock.now())

@@ -1,6 +1,7 @@
 """Catalogue files: what a merchant may write, and what is refused with its place."""
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -57,7 +58,10 @@ def test_a_json_file_reads_as_documented() -> None:
 
 
 def test_a_csv_file_has_a_line_for_each_price() -> None:
-    for text in (CSV, "\ufeff" + CSV, CSV.replace("\n", "\r\n")):
+    french = re.sub(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', ";", CSV)
+    assert '"29,99"' in french
+    tabbed = french.replace(";", "\t")
+    for text in (CSV, "\ufeff" + CSV, CSV.replace("\n", "\r\n"), french, tabbed):
         bread, pain = read_catalogue(text, "eur", is_csv=True)
         assert bread == read(BREAD)[0]
         assert (pain.title, pain.stock, pain.id) == ("Pain", 12, "")

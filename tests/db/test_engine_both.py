@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 from structlog.testing import capture_logs
 
 from commande.db import Database, open_database
-from commande.errors import CommandeError, DatabaseBusy, SettingInvalid
+from commande.errors import CommandeError, DatabaseBusy, DatabaseNotMigrated, SettingInvalid
 from tests.support.gates import Gate, until
 
 metadata = MetaData()
@@ -142,6 +142,19 @@ async def test_a_function_that_hides_a_database_error_is_refused(db: Database) -
     with pytest.raises(InvalidRequestError, match="caught a database error"):
         await db.transaction(hide)
     assert await db.read(count) == 1
+
+
+@pytest.mark.parametrize("lacking", ["SELECT * FROM modules", "SELECT title FROM note"])
+async def test_a_missing_table_or_column_says_that_the_database_is_not_migrated(
+    db: Database, lacking: str
+) -> None:
+    def look(connection: Connection) -> None:
+        connection.execute(text(lacking))
+
+    for run in (db.transaction, db.read):
+        with pytest.raises(DatabaseNotMigrated, match="commande migrate"):
+            await run(look)
+    assert await db.transaction(put, 1) == 1
 
 
 async def test_an_error_from_outside_sql_may_be_caught(db: Database) -> None:

@@ -194,6 +194,14 @@ CHECKED = {
     "refunded": _rule(
         "commands", "ck_commands_refunded", "UPDATE commands SET refunded_minor = -1"
     ),
+    "refunded_beyond_what_was_paid": _rule(
+        "commands", "ck_commands_refunded",
+        f"UPDATE commands SET refunded_minor = 1000000000000 WHERE {PAID}",
+    ),
+    "refunded_unpaid": _rule(
+        "commands", "ck_commands_refunded",
+        f"UPDATE commands SET refunded_minor = 1 WHERE NOT ({PAID})",
+    ),
     "erased": _rule(
         "commands", "ck_commands_erased",
         "UPDATE commands SET customer = NULL WHERE erased_at IS NULL",

@@ -13,6 +13,8 @@ import uvicorn
 
 from commande.cli.premises import find_pending
 from commande.cli.terminal import err, fail, out
+from commande.db.connection import wrong_address
+from commande.db.engine import read_address
 from commande.db.modules import COMMANDS, find_module
 from commande.logs import configure_logs
 from commande.settings import Settings, load_settings
@@ -96,17 +98,19 @@ def check_port(host: str, port: int) -> None:
 
 
 def _look_around(settings: Settings) -> None:
-    """Warn before the log begins: what stops the start is one line, not a line among others."""
+    """Warn before the log begins: what stops the start is one line, not a line among others.
+
+    Raises SettingInvalid when the database cannot be used at all.
+    """
+    if not read_address(settings.database_url)[1]:
+        raise wrong_address("a database in memory is gone before it can be used.")
     configure_logs(settings.log_format, "error")
     asyncio.run(_warn(settings))
     configure_logs(settings.log_format, settings.log_level)
 
 
 async def _warn(settings: Settings) -> None:
-    """Say at the start what would otherwise be found out with the first customer.
-
-    Raises SettingInvalid when the database cannot be used at all.
-    """
+    """Say at the start what would otherwise be found out with the first customer."""
     shop = open_shop(settings)
     try:
         if await find_pending(shop):

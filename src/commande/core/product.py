@@ -92,7 +92,10 @@ def _no_constant(name: str) -> None:
 
 
 def _from_csv(text: str) -> list[dict[str, Any]]:
-    reader = csv.DictReader(text.removeprefix("\ufeff").splitlines(keepends=True))
+    written = text.removeprefix("\ufeff").splitlines(keepends=True)
+    # Where prices have a comma, spreadsheets put semicolons between the columns.
+    separator = max(",;\t", key="".join(written[:1]).count)
+    reader = csv.DictReader(written, delimiter=separator)
     try:
         columns, lines = set(reader.fieldnames or ()), list(reader)
     except csv.Error as error:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from commande.db.connection import SLOW_MS, TransactionConnection, name_of, run_plainly
-from commande.errors import DatabaseBusy, OutcomeUnknown
+from commande.errors import DatabaseBusy, DatabaseNotMigrated, OutcomeUnknown
 
 # Each carries a mark, so that no function's own text finds it in the statement cache, where
 # it would pass by the authorizer.
@@ -36,6 +36,9 @@ _BUSY = frozenset(
         sqlite3.SQLITE_NOMEM,
     }
 )
+
+# SQLite has no code for it.
+_LACKING = ("no such table: ", "no such column: ")
 
 log = structlog.get_logger(__name__)
 
@@ -192,6 +195,8 @@ def for_the_caller(error: BaseException) -> BaseException:
     """Answer what its caller shall see: ``DatabaseBusy`` where the database took nothing."""
     if isinstance(error, DBAPIError) and primary_code(error.orig) in _BUSY:
         busy: BaseException = DatabaseBusy("The database cannot be written to now.")
+    elif isinstance(error, DBAPIError) and str(error.orig).startswith(_LACKING):
+        busy = DatabaseNotMigrated()
     elif isinstance(error, StopIteration):
         # A future refuses StopIteration, and its caller would wait for ever.
         busy = RuntimeError("A transaction function raised StopIteration.")

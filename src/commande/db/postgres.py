@@ -27,7 +27,7 @@ from commande.db.connection import (
 )
 from commande.db.postgres_address import Hosts, Session
 from commande.db.postgres_errors import Verdict, driver_error, judge, refused
-from commande.errors import DatabaseBusy, OutcomeUnknown
+from commande.errors import DatabaseBusy, DatabaseNotMigrated, OutcomeUnknown
 
 # Enough to keep a few cores busy; more would mostly wait for each other's locks.
 SESSIONS = 15
@@ -117,6 +117,8 @@ class PostgresDatabase:
                 verdict = judge(error)
                 if verdict is Verdict.OWN:
                     raise
+                if verdict is Verdict.BEHIND:
+                    raise DatabaseNotMigrated from error
                 tries[verdict] = tried = tries.get(verdict, 0) + 1
                 log.info("transaction_interrupted", function=name_of(fn), reason=verdict.name)
                 if tried > REPEATS.get(verdict, 0):

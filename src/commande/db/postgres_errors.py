@@ -17,11 +17,14 @@ class Verdict(Enum):
     """A migration changed what a prepared statement returns: repeat once."""
     BUSY = auto()
     """The server took nothing and a repeat now would only add to its load."""
+    BEHIND = auto()
+    """Tables or columns are missing that this program reads."""
     OWN = auto()
     """The function's own error."""
 
 
 _MEANING: tuple[tuple[tuple[type[BaseException], ...], Verdict], ...] = (
+    ((asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError), Verdict.BEHIND),
     ((asyncpg.SerializationError, asyncpg.DeadlockDetectedError), Verdict.CONFLICT),
     ((asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError), Verdict.STALE),
     (

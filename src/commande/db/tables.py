@@ -141,7 +141,11 @@ commands = Table(
         " AND (paid_at IS NULL) = (status NOT IN ('paid', 'partially_refunded', 'refunded'))",
         name="paid_has_snapshot",
     ),
-    CheckConstraint("refunded_minor >= 0", name="refunded"),
+    CheckConstraint(
+        "refunded_minor = 0 OR refunded_minor > 0 AND snapshot IS NOT NULL"
+        " AND refunded_minor <= CAST(snapshot ->> 'total_minor' AS BIGINT)",
+        name="refunded",
+    ),
     CheckConstraint("customer IS NOT NULL OR erased_at IS NOT NULL", name="erased"),
     Index("ix_commands_status", "status", "created_at"),
     Index("ix_commands_created_at", "created_at"),

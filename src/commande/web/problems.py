@@ -59,6 +59,9 @@ PROBLEMS: Final[dict[type[CommandeError], Kind]] = {
     errors.EventForeign: Kind(400, "Foreign event"),
     errors.MailUnavailable: Kind(503, "Mail unavailable", "The letter will be sent later."),
     errors.DatabaseBusy: Kind(503, "Database busy", "Please try again.", 1),
+    errors.DatabaseNotMigrated: Kind(
+        503, "Database not migrated", "The shop is being set up. Please try again.", 5
+    ),
     errors.OutcomeUnknown: Kind(503, "Outcome unknown", "Please look again before repeating.", 1),
     errors.SettingInvalid: Kind(500, "Wrong setting", "The shop is not configured correctly."),
     errors.CatalogueInvalid: Kind(400, "Invalid catalogue"),

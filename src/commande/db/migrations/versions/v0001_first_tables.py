@@ -178,7 +178,11 @@ def _commands() -> None:
             "'refunded'))",
             name="ck_commands_paid_has_snapshot",
         ),
-        sa.CheckConstraint("refunded_minor >= 0", name="ck_commands_refunded"),
+        sa.CheckConstraint(
+            "refunded_minor = 0 OR refunded_minor > 0 AND snapshot IS NOT NULL"
+            " AND refunded_minor <= CAST(snapshot ->> 'total_minor' AS BIGINT)",
+            name="ck_commands_refunded",
+        ),
         sa.CheckConstraint(
             "status IN ('unpaid', 'processing', 'paid', 'partially_refunded', 'refunded', "
             "'expiring', 'expired')",
