@@ -19,7 +19,7 @@ from commande.simulation.run import silence
 from proof.outset import make_parser, open_tally, prepare
 from proof.tally import Tally
 
-SHARE: Final = 10_000
+SHARE: Final = 25_000
 """Checkouts between two savings of the state."""
 Step = Callable[[int, int], None]
 

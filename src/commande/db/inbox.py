@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from commande.db.journal import record
-from commande.db.sql import insert_once, locks_rows
+from commande.db.sql import constant, insert_once, locks_rows
 from commande.db.tables import attempts, commands, events, payments
 
 # 2 s, 4, 8 … about four hours in all; then the event is shown as needing a person.
@@ -47,13 +47,13 @@ _COLUMNS: Final = (
 )
 
 _MONEY_BACK: Final = or_(
-    events.c.type.like("charge.refund%"),
-    events.c.type.like("refund.%"),
-    events.c.type.like("charge.dispute.%"),
+    events.c.type.like(constant("charge.refund%")),
+    events.c.type.like(constant("refund.%")),
+    events.c.type.like(constant("charge.dispute.%")),
 )
 
 # Built once, with bound parameters: building one costs several times as much as running it.
-_PENDING: Final = events.c.state == "pending"
+_PENDING: Final = events.c.state == constant("pending")
 _DUE: Final = events.c.next_at <= bindparam("now")
 _IS_DUE: Final = select(events.c.stripe_event_id).where(_PENDING, _DUE).limit(1)
 _OLDEST_FIRST: Final = (
@@ -92,7 +92,7 @@ _KNOWN: Final = select(events.c.stripe_event_id).where(
 )
 # An outage, ours or Stripe's; anything else would fail again.
 _GAVE_UP: Final = (
-    events.c.state == "dead",
+    events.c.state == constant("dead"),
     events.c.last_error.in_(["stripe_unavailable", "database_busy", "outcome_unknown"]),
     events.c.occurred_at >= bindparam("since"),
 )
@@ -103,7 +103,7 @@ _WAKE: Final = (
     .where(
         events.c.stripe_payment_intent_id == bindparam("intent"),
         _MONEY_BACK,
-        events.c.state.in_(["ignored", "pending", "dead"]),
+        events.c.state.in_([constant("ignored"), constant("pending"), constant("dead")]),
     )
     .values(tries=0)
 )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from commande.core.letter import Kind
 from commande.db.commands import change_command, lock_command
 from commande.db.journal import record
-from commande.db.sql import insert_once
+from commande.db.sql import constant, insert_once
 from commande.db.tables import messages
 
 # 1 min, 2, 4 … about two days in all; then a person must look.
@@ -31,7 +31,7 @@ class Message:
 
 
 # Built once, with bound parameters: building one costs several times as much as running it.
-_PENDING: Final = messages.c.state == "pending"
+_PENDING: Final = messages.c.state == constant("pending")
 _DUE: Final = _PENDING & (messages.c.next_at <= bindparam("now"))
 _IS_DUE: Final = select(messages.c.key).where(_DUE).limit(1)
 _DUE_FIRST: Final = (

@@ -11,7 +11,7 @@ from commande.core.refund import GIVEN_BACK, STATES, Origin
 from commande.db.commands import change_command, find_command, lock_command
 from commande.db.inbox import wake_money_events
 from commande.db.journal import record
-from commande.db.sql import insert_once
+from commande.db.sql import constant, insert_once
 from commande.db.tables import payments, refunds
 from commande.errors import CommandNotFound, RefundRefused
 
@@ -54,7 +54,7 @@ _COLUMNS: Final = (
 )
 _JOINED: Final = refunds.join(payments, payments.c.stripe_session_id == refunds.c.stripe_session_id)
 # Built once: asked every few seconds, and building one costs more than running it.
-_DUE: Final = (refunds.c.state == "creating") & (refunds.c.next_at <= bindparam("now"))
+_DUE: Final = (refunds.c.state == constant("creating")) & (refunds.c.next_at <= bindparam("now"))
 _IS_DUE: Final = select(refunds.c.key).where(_DUE).limit(1)
 _DUE_FIRST: Final = (
     select(refunds.c.key)

@@ -145,16 +145,17 @@ class ShortConnection(TransactionConnection):
 
     def execute(self, statement: Any, parameters: Any = None, **options: Any) -> Any:
         """See ``Connection``; what it raises is what the long way raises."""
-        if options or not (parameters is None or isinstance(parameters, dict)):
+        if options:
             return super().execute(statement, parameters, **options)
-        given = parameters or {}
-        plan = self._plan(statement, given)
+        many = parameters if isinstance(parameters, list) else [parameters or {}]
+        plan = self._plan(statement, many[0]) if many else None
         if plan is None:
             return super().execute(statement, parameters)
         try:
-            return plan.run(self._driver, given)
+            answers = [plan.run(self._driver, given) for given in many]
         except sqlite3.Error:
             return super().execute(statement, parameters)
+        return answers[-1]
 
     def _plan(self, statement: ClauseElement, given: Mapping[str, Any]) -> Plan | None:
         """The plan of a statement that comes again; one built for a single use is not worth it."""

@@ -18,7 +18,7 @@ from commande.db.attempts import (
 )
 from commande.db.commands import change_command, erase_command, lock_command
 from commande.db.journal import record
-from commande.db.sql import insert_once
+from commande.db.sql import constant, insert_once
 from commande.db.tables import attempts, commands, cursors, events, idempotency_keys, workers
 from commande.errors import AlreadyPaid, CommandNotFound, PaymentProcessing
 
@@ -44,9 +44,9 @@ _ALL_OVERDUE: Final = (
 _OVERDUE: Final = _ALL_OVERDUE.limit(bindparam("most"))
 # A delayed payment keeps its check; a second one also when the first has settled the command.
 _IN_DOUBT: Final = or_(
-    attempts.c.state.in_(sorted(LIVE)),
+    attempts.c.state.in_([constant(state) for state in sorted(LIVE)]),
     and_(
-        attempts.c.state == AttemptState.COMPLETE,
+        attempts.c.state == constant(AttemptState.COMPLETE),
         or_(commands.c.status == Status.PROCESSING, attempts.c.check_at.is_not(None)),
     ),
 )
@@ -68,7 +68,7 @@ _STUCK: Final = (
     select(attempts.c.command_id)
     .join_from(attempts, commands, commands.c.id == attempts.c.command_id)
     .where(
-        attempts.c.state == AttemptState.CREATING,
+        attempts.c.state == constant(AttemptState.CREATING),
         attempts.c.opening_until <= bindparam("now"),
         commands.c.status == Status.UNPAID,
     )

@@ -107,6 +107,9 @@ class Crew:
         self._due_at: dict[tuple[str, str], float] = {}
         self._tired: dict[tuple[str, str], int] = {}
         self._stirred = False
+        self._due: dict[str, float | None] = {}
+        self._asked_at = -1
+        """How many rows had changed when the rows were asked."""
         world.on_start = self.begin
         world.stir = self.stir
 
@@ -135,7 +138,11 @@ class Crew:
 
     def _ask(self) -> dict[str, float | None]:
         """When each duty that has rows is due."""
-        return dict(zip(_DUE, self._world.driver.execute(_ASK).fetchone(), strict=True))
+        driver = self._world.driver
+        if self._asked_at != driver.total_changes:
+            self._due = dict(zip(_DUE, driver.execute(_ASK).fetchone(), strict=True))
+            self._asked_at = driver.total_changes
+        return self._due
 
     def _plan(
         self, process: Process, duty: Duty, due: dict[str, float | None] | None = None

@@ -120,10 +120,10 @@ def _storable(value: Any, deeper: int) -> Any:
     """The JSON value as every database takes it. Raises NotAnEvent when nested too deep."""
     if isinstance(value, str):
         return storable(value)
-    if isinstance(value, (dict, list)) and deeper == 0:
+    if not isinstance(value, (dict, list)):
+        return value
+    if deeper == 0:
         raise NotAnEvent("it is nested too deep.")
-    if isinstance(value, dict):
-        return {storable(key): _storable(each, deeper - 1) for key, each in value.items()}
     if isinstance(value, list):
         return [_storable(each, deeper - 1) for each in value]
-    return value
+    return {storable(key): _storable(each, deeper - 1) for key, each in value.items()}
