@@ -51,6 +51,10 @@ async def _read_charges(shop: Shop) -> object:
     return report
 
 
+async def _is_migrated(shop: Shop) -> object:
+    return not await shop.db.read(pending_migrations)
+
+
 # An event's first try comes within a second (contract); the rest may take its time. Half a second
 # of polling costs an idle worker two reads of an empty partial index.
 DUTIES: Final = (
@@ -64,6 +68,8 @@ DUTIES: Final = (
     Duty("charges", 3600, _read_charges),
     Duty("prune", 3600, upkeep.prune),
 )
+# Ahead of all others: they have nothing to stand on before.
+_TABLES: Final = Duty("tables", 1, _is_migrated)
 BEAT: Final = 5.0
 
 
@@ -115,15 +121,12 @@ class Worker:
     async def _await_tables(self) -> None:
         """A server may be started before its migration: say so once, and wait."""
         told = False
-        while not self._tables.is_set():
-            with suppress(DatabaseBusy):
-                if not await self._shop.db.read(pending_migrations):
-                    self._tables.set()
-                elif not told:
-                    log.warning("worker_waits", reason="migrations", mend="commande migrate")
-                    told = True
-            if not self._tables.is_set():
-                await asyncio.sleep(1)
+        while (migrated := await self._turn(_TABLES)) is not True:
+            if migrated is False and not told:
+                log.warning("worker_waits", reason="migrations", mend="commande migrate")
+                told = True
+            await asyncio.sleep(_TABLES.every)
+        self._tables.set()
 
     async def _repeat(self, duty: Duty, poke: asyncio.Event) -> None:
         await self._tables.wait()

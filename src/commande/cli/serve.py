@@ -13,8 +13,7 @@ import uvicorn
 
 from commande.cli.premises import find_pending
 from commande.cli.terminal import err, fail, out
-from commande.db.connection import wrong_address
-from commande.db.engine import read_address
+from commande.db.engine import read_lasting_address
 from commande.db.modules import COMMANDS, find_module
 from commande.logs import configure_logs
 from commande.settings import Settings, load_settings
@@ -102,8 +101,7 @@ def _look_around(settings: Settings) -> None:
 
     Raises SettingInvalid when the database cannot be used at all.
     """
-    if not read_address(settings.database_url)[1]:
-        raise wrong_address("a database in memory is gone before it can be used.")
+    read_lasting_address(settings.database_url)
     configure_logs(settings.log_format, "error")
     asyncio.run(_warn(settings))
     configure_logs(settings.log_format, settings.log_level)

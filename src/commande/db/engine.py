@@ -64,6 +64,14 @@ def read_address(url: str) -> tuple[str, str]:
     raise wrong_address("it names no database that we know.")
 
 
+def read_lasting_address(url: str) -> tuple[str, str]:
+    """The same of a database that outlives its process. Raises ``SettingInvalid``."""
+    dialect, address = read_address(url)
+    if not address:
+        raise wrong_address("a database in memory is gone before it can be used.")
+    return dialect, address
+
+
 def _path(rest: str) -> str:
     if rest in ("", "/", "/:memory:"):
         return ""

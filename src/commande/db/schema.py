@@ -22,8 +22,7 @@ from sqlalchemy import (
     select,
 )
 
-from commande.db.connection import wrong_address
-from commande.db.engine import read_address
+from commande.db.engine import read_lasting_address
 from commande.db.tables import metadata
 from commande.db.triggers import create_triggers
 
@@ -62,13 +61,11 @@ def migrate(
     def upgrade(conn: Connection) -> list[str]:
         return _upgrade(conn, to, folders, log or _nobody)
 
-    dialect, address = read_address(url)
+    dialect, address = read_lasting_address(url)
     with _ONE_AT_A_TIME:
         if dialect == "sqlite":
             from commande.db.schema_sqlite import change_schema
 
-            if not address:
-                raise wrong_address("a database in memory is gone before it can be used.")
             return change_schema(address, upgrade)
         # Imported here: an embedded shop does without asyncpg.
         from commande.db.schema_postgres import change_schema as change_schema_there
