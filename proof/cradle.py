@@ -156,7 +156,7 @@ def keep_up(order: dict[str, Any], settings: Settings, _sockets: Any) -> None:
         await expire_overdue(shop, timedelta(0))
         await reconcile(shop)
         for _ in range(20):
-            if not await handle_events(shop, all_pending=True):
+            if not await handle_events(shop, all_waiting=True):
                 break
         while await send_due(shop):
             pass

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select, text, update
 from structlog.testing import capture_logs
 
 from commande.db import Database
@@ -13,6 +13,7 @@ from commande.db.commands import find_command, lock_command
 from commande.db.inbox import (
     LEASE,
     MAX_TRIES,
+    PATIENCE,
     StoredEvent,
     claim_events,
     count_events,
@@ -27,7 +28,7 @@ from commande.db.inbox import (
 )
 from commande.db.journal import read_history
 from commande.db.tables import events
-from commande.db.upkeep import prune
+from commande.db.upkeep import clear_attention, prune
 from tests.support.counter import NOW, asked, later, opened, paid
 from tests.support.gates import Gate, somebody_in_line, until
 
@@ -216,7 +217,7 @@ async def test_an_idle_worker_sees_that_nothing_is_due(shop_db: Database) -> Non
 async def test_what_is_ignored_or_foreign_is_never_claimed(shop_db: Database) -> None:
     await store(shop_db, 1, state="ignored")
     await store(shop_db, 2, state="foreign")
-    assert await claimed(shop_db, 10**6, all_pending=True) == []
+    assert await claimed(shop_db, 10**6, all_waiting=True) == []
     assert await shop_db.read(count_events) == {"ignored": 1, "foreign": 1}
 
 
@@ -225,7 +226,7 @@ async def test_a_drain_takes_also_what_is_not_due_yet(shop_db: Database) -> None
     (one,) = await claimed(shop_db)
     await shop_db.transaction(delay_event, one, "stripe_unavailable", NOW)
     assert await claimed(shop_db) == []
-    assert [again.id for again in await claimed(shop_db, all_pending=True)] == [one.id]
+    assert [again.id for again in await claimed(shop_db, all_waiting=True)] == [one.id]
 
 
 # Tried again, or shown.
@@ -249,13 +250,43 @@ async def test_c51_after_its_last_try_an_event_is_shown_to_a_person(shop_db: Dat
     last = event(1, command_id=command.id, tries=MAX_TRIES - 1)
     assert await shop_db.transaction(delay_event, last, "x" * 500, later(hours=4))
     stored = await row(shop_db)
-    assert (stored.state, stored.next_at, stored.last_error) == ("dead", None, "x" * 200)
-    assert await claimed(shop_db, 10**6, all_pending=True) == []
+    assert (stored.state, stored.last_error) == ("dead", "x" * 200)
     shown = await shop_db.read(find_command, command.id)
     assert shown is not None
     assert shown.attention == "event_failed"
     kinds = [fact.kind for fact in await shop_db.read(read_history, command.id)]
     assert kinds.count("event_failed") == 1
+
+
+async def test_c51_a_dead_event_is_tried_once_an_hour_and_shown_once(shop_db: Database) -> None:
+    command = (await shop_db.transaction(asked)).command
+    await store(shop_db, 1, command_id=command.id)
+    nearly = update(events).values(tries=MAX_TRIES - 1)
+    await shop_db.transaction(lambda conn: conn.execute(nearly).rowcount)
+    moment = later(hours=4)
+    for _ in range(3):
+        (one,) = await shop_db.transaction(claim_events, moment)
+        assert await shop_db.transaction(delay_event, one, "stripe_unavailable", moment)
+        await shop_db.transaction(clear_attention, command.id, moment)
+        assert await shop_db.transaction(claim_events, moment + timedelta(minutes=59)) == []
+        moment += timedelta(hours=1)
+    shown = await shop_db.read(find_command, command.id)
+    assert shown is not None
+    assert shown.attention is None, "a person has seen it"
+    (one,) = await shop_db.transaction(claim_events, moment)
+    await shop_db.transaction(finish_event, one.id, "done", moment)
+    assert ((stored := await row(shop_db)).state, stored.next_at) == ("done", None)
+
+
+async def test_c51_nobody_asks_about_an_event_older_than_stripe_lists(shop_db: Database) -> None:
+    await store(shop_db, 1)
+    last = event(1, tries=MAX_TRIES - 1)
+    moment = last.occurred_at + PATIENCE
+    await shop_db.transaction(delay_event, last, "ValueError", moment - timedelta(seconds=1))
+    assert [one.id for one in await shop_db.transaction(claim_events, later(days=31))] == [last.id]
+    await shop_db.transaction(delay_event, last, "ValueError", moment)
+    assert ((stored := await row(shop_db)).state, stored.next_at) == ("dead", None)
+    assert await claimed(shop_db, 10**9, all_waiting=True) == []
 
 
 async def test_a_slow_workers_failure_does_not_undo_what_another_did(shop_db: Database) -> None:

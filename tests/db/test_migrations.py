@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from commande.db import open_database, tables
 from commande.db.schema import VERSIONS, create_all, migrate, pending_migrations, read_chain
-from tests.support.counter import every_kind_of_row
+from tests.support.counter import NOW, every_kind_of_row
 from tests.support.postgres import Postgres
 from tests.support.schema import columns_of, content_of, schema_of
 
@@ -228,6 +228,20 @@ def test_c50_an_upgrade_from_the_first_revision_keeps_every_row(
     migrate(database_url)
     after = run(database_url, lambda conn: content_of(conn, known))
     assert {table for table in before if before[table] != after[table]} <= {"alembic_version"}
+
+
+def test_what_was_given_up_has_a_further_try_after_the_upgrade(database_url: str) -> None:
+    migrate(database_url, to="0002")
+    event = {
+        "stripe_event_id": "evt_1", "type": "charge.refunded", "payload": {}, "state": "dead",
+        "source": "webhook", "tries": 14, "occurred_at": NOW, "received_at": NOW,
+    }  # fmt: skip
+    run(database_url, lambda conn: conn.execute(tables.events.insert(), event).rowcount)
+    migrate(database_url)
+    assert (
+        run(database_url, lambda conn: conn.execute(select(tables.events.c.next_at)).scalar())
+        == NOW
+    )
 
 
 def test_c50_rebuilding_every_table_keeps_every_row_trigger_index_and_check(

@@ -11,8 +11,9 @@ from commande.core.payment import PaymentReport
 from commande.db import opening
 from commande.db.catalogue import upsert_products
 from commande.db.tables import attempts, commands, events, payments, refunds
+from commande.db.upkeep import move_cursor
 from commande.flows.checkout import OpeningDelayed, make_claim, make_ticket
-from commande.flows.reconcile import ReconcileReport, read_events
+from commande.flows.reconcile import CURSOR
 from commande.flows.refunds import finish_refunds, refund_command
 from commande.flows.upkeep import expire_overdue, finish_openings
 from tests.support.seams import around_stripe
@@ -37,24 +38,24 @@ async def test_c51_c52_what_was_given_up_in_an_outage_is_tried_again_after_it(
 ) -> None:
     """A refund in Stripe's dashboard during a day's outage was never taken over.
 
-    Its event had been given up after four hours, and the charge was older than what is compared.
+    Its event had been given up after four hours, and the charge was older than what is compared;
+    once it lay before the events cursor too, because a clock of ours was ahead (seed 26413).
     """
     opened = await stage.buy((BREAD, 2))
     await stage.come_back(opened)
-    await read_events(stage.shop, ReconcileReport())
-    await stage.work()
     await stage.refund(opened)
     await stage.hear("charge.refunded")
+    await stage.shop.db.transaction(move_cursor, CURSOR, stage.clock.now() + timedelta(hours=3))
     await stage.fail("502_html", count=None)
     await stage.sql("UPDATE events SET tries = 13 WHERE state = 'pending'")
     await stage.work()
     assert [row.state for row in await stage.rows(events)].count("dead") == 1
     await stage.pass_time(hours=25)
-    await read_events(stage.shop, ReconcileReport())
+    await stage.work()
     assert (await stage.command(opened)).status is Status.PAID, "the outage is not over"
 
     await stage.recover()
-    await read_events(stage.shop, ReconcileReport())
+    await stage.pass_time(hours=1, seconds=1)
     await stage.work()
     assert (await stage.command(opened)).status is Status.REFUNDED
     assert "dead" not in {row.state for row in await stage.rows(events)}

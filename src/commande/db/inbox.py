@@ -10,8 +10,11 @@ from commande.db.journal import record
 from commande.db.sql import constant, insert_once, locks_rows
 from commande.db.tables import attempts, commands, events, payments
 
-# 2 s, 4, 8 … about four hours in all; then the event is shown as needing a person.
+# 2 s, 4, 8 … about four hours in all; then the event is dead: shown as needing a person. It still
+# has a try an hour while Stripe would list it: the outage may end, or an update mend the defect.
 MAX_TRIES: Final = 14
+LONGEST_WAIT: Final = timedelta(hours=1)
+PATIENCE: Final = timedelta(days=30)
 LEASE: Final = timedelta(seconds=60)
 # A hand small enough to be handled within the lease, even when Stripe is asked each time.
 CLAIMED: Final = 50
@@ -31,6 +34,8 @@ class StoredEvent:
     source: str
     tries: int
     occurred_at: datetime
+    dead: bool = False
+    """Whether it is shown as needing a person already."""
 
 
 _COLUMNS: Final = (
@@ -44,6 +49,7 @@ _COLUMNS: Final = (
     events.c.source,
     events.c.tries,
     events.c.occurred_at,
+    events.c.state == constant("dead"),
 )
 
 _MONEY_BACK: Final = or_(
@@ -53,12 +59,13 @@ _MONEY_BACK: Final = or_(
 )
 
 # Built once, with bound parameters: building one costs several times as much as running it.
-_PENDING: Final = events.c.state == constant("pending")
+_WAITING: Final = events.c.next_at.is_not(None)
 _DUE: Final = events.c.next_at <= bindparam("now")
-_IS_DUE: Final = select(events.c.stripe_event_id).where(_PENDING, _DUE).limit(1)
+_IS_DUE: Final = select(events.c.stripe_event_id).where(_DUE).limit(1)
+_COUNT_WAITING: Final = select(func.count()).where(_WAITING)
 _OLDEST_FIRST: Final = (
     select(*_COLUMNS)
-    .where(_PENDING)
+    .where(_WAITING)
     .order_by(events.c.next_at)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -69,7 +76,7 @@ _TAKE: Final = (
     .where(events.c.stripe_event_id == bindparam("taken"))
     .values(tries=events.c.tries + 1)
 )
-_CHANGE: Final = update(events).where(events.c.stripe_event_id == bindparam("event"), _PENDING)
+_CHANGE: Final = update(events).where(events.c.stripe_event_id == bindparam("event"), _WAITING)
 _GIVEN_BACK: Final = (
     select(events.c.stripe_event_id)
     .where(events.c.stripe_payment_intent_id == bindparam("intent"), _MONEY_BACK)
@@ -90,14 +97,6 @@ _SESSION_OF: Final = select(payments.c.stripe_session_id).where(
 _KNOWN: Final = select(events.c.stripe_event_id).where(
     events.c.stripe_event_id.in_(bindparam("wanted", expanding=True))
 )
-# An outage, ours or Stripe's; anything else would fail again.
-_GAVE_UP: Final = (
-    events.c.state == constant("dead"),
-    events.c.last_error.in_(["stripe_unavailable", "database_busy", "outcome_unknown"]),
-    events.c.occurred_at >= bindparam("since"),
-)
-_GAVE_UP_SINCE: Final = select(events.c.stripe_event_id).where(*_GAVE_UP).limit(1)
-_TRY_AGAIN: Final = update(events).where(*_GAVE_UP).values(state="pending", tries=0)
 _WAKE: Final = (
     update(events)
     .where(
@@ -153,14 +152,14 @@ def _event(row: Any) -> StoredEvent:
 
 
 def claim_events(
-    conn: Connection, now: datetime, limit: int = CLAIMED, *, all_pending: bool = False
+    conn: Connection, now: datetime, limit: int = CLAIMED, *, all_waiting: bool = False
 ) -> list[StoredEvent]:
     """Take due events for a minute, oldest first; two workers never hold the same one.
 
-    ``all_pending`` takes what waits or is held too: handling twice changes nothing.
+    ``all_waiting`` takes what is not due or is held too: handling twice changes nothing.
     """
-    query = _OLDEST_FIRST if all_pending else _DUE_FIRST
-    bound = {"most": limit} if all_pending else {"most": limit, "now": now}
+    query = _OLDEST_FIRST if all_waiting else _DUE_FIRST
+    bound = {"most": limit} if all_waiting else {"most": limit, "now": now}
     claimed = [_event(row) for row in conn.execute(query, bound)]
     if claimed:
         conn.execute(_TAKE, [{"taken": event.id, "next_at": now + LEASE} for event in claimed])
@@ -174,35 +173,28 @@ def finish_event(conn: Connection, event_id: str, state: str, now: datetime) -> 
 
 
 def delay_event(conn: Connection, event: StoredEvent, error: str, now: datetime) -> bool:
-    """Try again later; after the last try the event is dead, shown, and True is returned.
+    """Try again later; from the last try on the event is dead, shown, and True is returned.
 
-    An event that another worker handled meanwhile stays handled.
+    A dead one is tried again too, until it is as old as our patience. An event that another worker
+    handled meanwhile stays handled.
     """
     tries = event.tries + 1
     dead = tries >= MAX_TRIES
+    wait = min(timedelta(seconds=2 ** min(tries, MAX_TRIES)), LONGEST_WAIT)
+    hopeless = dead and now - event.occurred_at >= PATIENCE
     values = {
         "state": "dead" if dead else "pending",
-        "next_at": None if dead else now + timedelta(seconds=min(2**tries, 3600)),
+        "next_at": None if hopeless else now + wait,
         "last_error": error[:200],
     }
     if conn.execute(_CHANGE, values | {"event": event.id}).rowcount == 0:
         return False
-    if dead and event.command_id is not None and _exists(conn, event.command_id):
+    if dead and not event.dead and event.command_id and _exists(conn, event.command_id):
         change = update(commands).where(commands.c.id == event.command_id)
         conn.execute(change.values(attention="event_failed", updated_at=now))
         record(conn, event.command_id, now, "event_failed", "worker", once=event.id,
                type=event.type)  # fmt: skip
     return dead
-
-
-def gave_up_since(conn: Connection, since: datetime) -> bool:
-    """Whether an event of that time was given up because something did not answer."""
-    return conn.execute(_GAVE_UP_SINCE, {"since": since}).first() is not None
-
-
-def try_again(conn: Connection, since: datetime, now: datetime) -> None:
-    """Whatever did not answer does again: events of that time get all their tries once more."""
-    conn.execute(_TRY_AGAIN, {"since": since, "next_at": now})
 
 
 def has_refund_or_dispute(conn: Connection, payment_intent_id: str | None) -> bool:
@@ -257,6 +249,11 @@ def count_events(conn: Connection) -> dict[str, int]:
     """How many events there are in each state."""
     query = select(events.c.state, func.count()).group_by(events.c.state)
     return dict(conn.execute(query).all())
+
+
+def count_waiting(conn: Connection) -> int:
+    """How many events still have a try to come."""
+    return int(conn.execute(_COUNT_WAITING).scalar_one())
 
 
 def last_webhook_at(conn: Connection) -> datetime | None:

@@ -284,8 +284,8 @@ events = Table(
     Index("ix_events_received_at", "received_at"),
     Index("ix_events_stripe_payment_intent_id", "stripe_payment_intent_id"),
 )
-Index("ix_events_pending", events.c.next_at,
-      sqlite_where=text("state = 'pending'"), postgresql_where=text("state = 'pending'"),
+Index("ix_events_waiting", events.c.next_at,
+      sqlite_where=text("next_at IS NOT NULL"), postgresql_where=text("next_at IS NOT NULL"),
 )  # fmt: skip
 
 messages = Table(

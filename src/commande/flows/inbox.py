@@ -1,7 +1,8 @@
 """The inbox: an event is a hint. It is stored, acknowledged, and handled by asking Stripe."""
 
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -51,7 +52,7 @@ async def receive_event(shop: Shop, event: StripeEvent, source: str = "webhook")
     stored = _stored(event, source)
     now = shop.clock.now()
     if event.type.startswith(SESSION_EVENTS) and not _is_ours(shop, event):
-        foreign = StoredEvent(**_fields(stored) | {"payload": {}, "command_id": None})
+        foreign = replace(stored, payload={}, command_id=None)
         await shop.db.transaction(store_event, foreign, "foreign", now)
         log.warning("event_foreign", event_id=event.id, type=event.type)
         if shop.settings.foreign_events == "reject" and source == "webhook":
@@ -60,7 +61,7 @@ async def receive_event(shop: Shop, event: StripeEvent, source: str = "webhook")
     known = event.type.startswith((SESSION_EVENTS, *MONEY_EVENTS))
     state = "pending" if known and event.livemode is shop.settings.livemode else "ignored"
     if state == "ignored":
-        stored = StoredEvent(**_fields(stored) | {"payload": {}})
+        stored = replace(stored, payload={})
     return await shop.db.transaction(store_event, stored, state, now)
 
 
@@ -93,19 +94,15 @@ def _stored(event: StripeEvent, source: str) -> StoredEvent:
     )
 
 
-def _fields(event: StoredEvent) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in StoredEvent.__slots__}
-
-
-async def handle_events(shop: Shop, *, all_pending: bool = False, source: str | None = None) -> int:
+async def handle_events(shop: Shop, *, all_waiting: bool = False, source: str | None = None) -> int:
     """Handle what is due in the inbox; how many were taken. Any number of workers at once.
 
     ``source`` names who asks in the history, where it is not what brought the event.
     """
     now = shop.clock.now()
-    if not all_pending and not await shop.db.read(events_due, now):
+    if not all_waiting and not await shop.db.read(events_due, now):
         return 0
-    claimed = await shop.db.transaction(claim_events, now, all_pending=all_pending)
+    claimed = await shop.db.transaction(claim_events, now, all_waiting=all_waiting)
     for event in claimed:
         try:
             await handle_event(shop, event, source or event.source)

@@ -10,7 +10,7 @@ from commande.core.payment import StripeEvent
 from commande.db import upkeep
 from commande.db.commands import count_commands
 from commande.db.discrepancies import Discrepancy, list_discrepancies, money_unaccounted
-from commande.db.inbox import CLAIMED, count_events, gave_up_since, known_events, try_again
+from commande.db.inbox import CLAIMED, count_waiting, known_events
 from commande.db.outbox import hold_waiting
 from commande.db.settlement import RESTORE
 from commande.db.upkeep import Unsettled
@@ -85,10 +85,10 @@ async def reconcile(
         await shop.db.transaction(hold_waiting, shop.clock.now())
     await finish_openings(shop)
     await read_events(shop, report, since)
-    pending = (await shop.db.read(count_events)).get("pending", 0)
-    for _ in range(pending // CLAIMED + 1):
-        # A fixed number of rounds: an event that fails stays pending for the worker's patience.
-        await handle_events(shop, all_pending=True, source=source)
+    waiting = await shop.db.read(count_waiting)
+    for _ in range(waiting // CLAIMED + 1):
+        # A fixed number of rounds: an event that fails waits again for the worker's patience.
+        await handle_events(shop, all_waiting=True, source=source)
     unsettled = await shop.db.read(upkeep.list_unsettled)
     await _ask_about(shop, unsettled, report, source, progress)
     await read_charges(shop, report, since, source)
@@ -137,12 +137,10 @@ async def read_events(shop: Shop, report: ReconcileReport, since: datetime | Non
     unique = {event.id: event for event in (*missed, *listed)}
     report.events_read = len(unique)
     report.events_new += await _receive_unknown(shop, list(unique.values()))
-    if await shop.db.read(gave_up_since, start):
-        # An outage longer than an event's patience is over: nobody else would ask about a refund.
-        await shop.db.transaction(try_again, start, shop.clock.now())
-    # Of too many, Stripe's oldest were given: the next reading goes on where these end.
-    whole = len(listed) < MOST_EVENTS
-    await shop.db.transaction(upkeep.move_cursor, CURSOR, now if whole else listed[-1].created_at)
+    if listed:
+        # Stripe's own time, which no clock of ours can set ahead. Of too many, the oldest were
+        # given: the next reading goes on where these end.
+        await shop.db.transaction(upkeep.move_cursor, CURSOR, listed[-1].created_at)
 
 
 async def _receive_unknown(shop: Shop, listed: list[StripeEvent]) -> int:

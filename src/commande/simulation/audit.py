@@ -118,11 +118,11 @@ class Audit:
                 at_stripe = self.watch.truth(session).get("status", "unknown")
                 self.watch.cry("I12", f"an attempt stayed {state}; at Stripe it is {at_stripe}",
                                command)  # fmt: skip
-        waiting = "SELECT count(*), min(last_error) FROM {} WHERE state = 'pending'"
+        waiting = "SELECT count(*), min(last_error) FROM {} WHERE next_at IS NOT NULL"
         for table in ("events", "messages"):
             count, error = self.world.driver.execute(waiting.format(table)).fetchone()
             if count:
-                self.watch.cry("I12", f"{count} {table} stayed pending ({error})")
+                self.watch.cry("I12", f"{count} {table} stayed waiting ({error})")
         dead = "SELECT type, last_error FROM events WHERE state = 'dead'"
         for kind, error in self.world.driver.execute(dead):
             self.world.outcomes[f"dead: {kind} ({error})"] += 1

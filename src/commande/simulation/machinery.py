@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MIN: Final = "(SELECT (julianday(min({0})) - 2440587.5) * 86400.0 FROM {1} WHERE {2})"
 # When a duty has something to do, in Unix seconds; NULL: only once rows change.
 _DUE: Final = {
-    "inbox": _MIN.format("next_at", "events", "state = 'pending'"),
+    "inbox": _MIN.format("next_at", "events", "next_at IS NOT NULL"),
     "outbox": _MIN.format("next_at", "messages", "state = 'pending'"),
     "refunds": _MIN.format("next_at", "refunds", "state = 'creating'"),
     "openings": _MIN.format("opening_until", "attempts", "state = 'creating'"),

@@ -1,6 +1,7 @@
 """Seeded bugs in settling, in the inbox and in the outbox."""
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -119,10 +120,11 @@ def acknowledged_and_dropped(bench: Bench) -> None:
     bench.function(f"{FLOWS}.inbox", "receive_event", make)
 
 
-@mutant("an event that fails once is given up", layers=2, without=(nobody_compares,),
+@mutant("an event that fails once is given up for good", layers=3, without=(nobody_compares,),
         faults={"500_before": 0.6, "hang_before": 0.1})  # fmt: skip
 def given_up_at_once(bench: Bench) -> None:
     bench.constant(f"{DB}.inbox", "MAX_TRIES", 1)
+    bench.constant(f"{DB}.inbox", "PATIENCE", timedelta())
 
 
 @mutant("of several events of one session only the first is handled, and nobody asks", layers=2,
