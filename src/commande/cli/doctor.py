@@ -138,10 +138,10 @@ async def _examine_database(shop: Shop) -> AsyncIterator[Finding]:
         yield Finding("catalogue", "warn", f"nothing is on sale. {mend}")
     yield _judge_worker(await shop.db.read(last_beat_at), shop.clock.now())
     events, letters = await shop.db.read(count_events), await shop.db.read(count_messages)
-    mends = ("“commande reconcile” asks Stripe again.", "“commande commands list --attention”.")
+    mends = ("“commande reconcile” tries again now.", "“commande commands list --attention”.")
     for name, counts, mend in zip(("events", "mails"), (events, letters), mends, strict=True):
         dead, waiting = counts.get("dead", 0), counts.get("pending", 0)
-        told = f"{waiting} waiting, {dead} given up."
+        told = f"{waiting} waiting, {dead} failed to the last try."
         yield Finding(name, "warn", f"{told} {mend}") if dead else Finding(name, "ok", told)
     heard = await shop.db.read(last_webhook_at)
     if heard is None:
