@@ -41,12 +41,10 @@ class Figures:
 
 
 def read_figures(conn: Connection) -> Figures:
-    """Count. Reads indexes only, except for the letters."""
+    """Count. Reads indexes only, except for events and letters."""
     by_status = select(commands.c.status, func.count()).group_by(commands.c.status)
     attention = select(func.count()).where(commands.c.attention.is_not(None))
-    event = select(func.min(events.c.received_at)).where(
-        events.c.next_at.is_not(None), events.c.state == "pending"
-    )
+    event = select(func.min(events.c.received_at)).where(events.c.state == "pending")
     message = select(func.min(messages.c.created_at)).where(messages.c.state == "pending")
     return Figures(
         commands=dict(conn.execute(by_status).all()),
