@@ -212,8 +212,6 @@ class Naive:
                     await self.settle(command, about["id"])
             if kind == "charge.refunded" and await self.paid_by(command, about["payment_intent"]):
                 command |= {"refunded": about["amount_refunded"], "status": "refunded"}
-                if self.bug == "unpays refunds":
-                    command["paidAt"] = None
 
     async def paid_by(self, command: dict[str, Any], intent: str) -> bool:
         if command["status"] != "paid":
@@ -222,9 +220,11 @@ class Naive:
         return bool(session["payment_intent"] == intent)
 
     def document(self, command: dict[str, Any]) -> Any:
+        # Told so, not written so: a webhook of the payment that comes late would write it again.
+        unpaid = self.bug == "unpays refunds" and command["refunded"] > 0
         return {"command": {
             "_id": command["_id"], "ref": command["ref"], "status": command["status"],
-            "paid": command["paidAt"] is not None, "paidAt": command["paidAt"],
+            "paid": command["paidAt"] is not None and not unpaid, "paidAt": command["paidAt"],
             "cartSnapshot": command["snapshot"], "refundedMinor": command["refunded"],
             "customer": {"email": command["email"]},
         }}  # fmt: skip
