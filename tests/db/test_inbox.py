@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from commande.db import Database
 from commande.db.commands import find_command, lock_command
 from commande.db.inbox import (
+    HORIZON,
     LEASE,
     MAX_TRIES,
-    PATIENCE,
     StoredEvent,
     claim_events,
     count_events,
@@ -250,7 +250,8 @@ async def test_c51_after_its_last_try_an_event_is_shown_to_a_person(shop_db: Dat
     last = event(1, command_id=command.id, tries=MAX_TRIES - 1)
     assert await shop_db.transaction(delay_event, last, "x" * 500, later(hours=4))
     stored = await row(shop_db)
-    assert (stored.state, stored.last_error) == ("dead", "x" * 200)
+    expected = ("dead", later(hours=5), "x" * 200)
+    assert (stored.state, stored.next_at, stored.last_error) == expected
     shown = await shop_db.read(find_command, command.id)
     assert shown is not None
     assert shown.attention == "event_failed"
@@ -281,7 +282,7 @@ async def test_c51_a_dead_event_is_tried_once_an_hour_and_shown_once(shop_db: Da
 async def test_c51_nobody_asks_about_an_event_older_than_stripe_lists(shop_db: Database) -> None:
     await store(shop_db, 1)
     last = event(1, tries=MAX_TRIES - 1)
-    moment = last.occurred_at + PATIENCE
+    moment = last.occurred_at + HORIZON
     await shop_db.transaction(delay_event, last, "ValueError", moment - timedelta(seconds=1))
     assert [one.id for one in await shop_db.transaction(claim_events, later(days=31))] == [last.id]
     await shop_db.transaction(delay_event, last, "ValueError", moment)

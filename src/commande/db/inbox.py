@@ -14,7 +14,8 @@ from commande.db.tables import attempts, commands, events, payments
 # has a try an hour while Stripe would list it: the outage may end, or an update mend the defect.
 MAX_TRIES: Final = 14
 LONGEST_WAIT: Final = timedelta(hours=1)
-PATIENCE: Final = timedelta(days=30)
+# Stripe lists events for 30 days.
+HORIZON: Final = timedelta(days=30)
 LEASE: Final = timedelta(seconds=60)
 # A hand small enough to be handled within the lease, even when Stripe is asked each time.
 CLAIMED: Final = 50
@@ -175,13 +176,13 @@ def finish_event(conn: Connection, event_id: str, state: str, now: datetime) -> 
 def delay_event(conn: Connection, event: StoredEvent, error: str, now: datetime) -> bool:
     """Try again later; from the last try on the event is dead, shown, and True is returned.
 
-    A dead one is tried again too, until it is as old as our patience. An event that another worker
+    A dead one is tried again too, until Stripe lists it no more. An event that another worker
     handled meanwhile stays handled.
     """
     tries = event.tries + 1
     dead = tries >= MAX_TRIES
-    wait = min(timedelta(seconds=2 ** min(tries, MAX_TRIES)), LONGEST_WAIT)
-    hopeless = dead and now - event.occurred_at >= PATIENCE
+    wait = LONGEST_WAIT if dead else min(timedelta(seconds=2**tries), LONGEST_WAIT)
+    hopeless = dead and now - event.occurred_at >= HORIZON
     values = {
         "state": "dead" if dead else "pending",
         "next_at": None if hopeless else now + wait,

@@ -10,7 +10,7 @@ from commande.core.payment import StripeEvent
 from commande.db import upkeep
 from commande.db.commands import count_commands
 from commande.db.discrepancies import Discrepancy, list_discrepancies, money_unaccounted
-from commande.db.inbox import CLAIMED, count_waiting, known_events
+from commande.db.inbox import CLAIMED, HORIZON, count_waiting, known_events
 from commande.db.outbox import hold_waiting
 from commande.db.settlement import RESTORE
 from commande.db.upkeep import Unsettled
@@ -25,8 +25,6 @@ from commande.shop import Shop
 CURSOR: Final = "events"
 # Stripe shows events by ``created`` and may show one later than that; what overlaps is known.
 OVERLAP: Final = timedelta(hours=2)
-# Events can be listed for 30 days.
-HORIZON: Final = timedelta(days=30)
 DAY: Final = timedelta(days=1)
 BATCH: Final = 500
 # A hundred pages: what a busy shop has in hours, and more than one reading should hold.

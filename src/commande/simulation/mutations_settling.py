@@ -124,7 +124,7 @@ def acknowledged_and_dropped(bench: Bench) -> None:
         faults={"500_before": 0.6, "hang_before": 0.1})  # fmt: skip
 def given_up_at_once(bench: Bench) -> None:
     bench.constant(f"{DB}.inbox", "MAX_TRIES", 1)
-    bench.constant(f"{DB}.inbox", "PATIENCE", timedelta())
+    bench.constant(f"{DB}.inbox", "HORIZON", timedelta())
 
 
 @mutant("of several events of one session only the first is handled, and nobody asks", layers=2,
