@@ -232,10 +232,10 @@ class Comeback:
         return wrong + self._crew.read_log() + self._ledger.wrong
 
     async def _all_heard(self) -> bool:
-        """No webhook is on its way any more."""
+        """No bank has still to answer, and no webhook is on its way any more."""
         path = "/sandbox-control/status"
         status = await asyncio.to_thread(ask_stand_in, self._crew.stripe_url, path)
-        return not status["deliveries_waiting"]
+        return not status["debits_waiting"] and not status["deliveries_waiting"]
 
     def _find_repeats(self, left: list[str]) -> list[str]:
         """What leaves afterwards has never left before.

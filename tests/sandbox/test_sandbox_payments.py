@@ -214,6 +214,14 @@ def test_refunds_are_whole_or_in_part_and_never_too_much(stand: Stand) -> None:
     assert stand.v1.balance.retrieve().pending[0].amount == 0
 
 
+def test_the_status_tells_which_debits_wait_for_their_bank(stand: Stand) -> None:
+    intent = intent_of(stand.paid("DE89370400440532013000")).id
+    [debit] = stand.dashboard.status()["debits_waiting"]
+    assert (debit["payment_intent"], debit["due_in"]) == (intent, 5)
+    stand.dashboard.advance(5)
+    assert stand.dashboard.status()["debits_waiting"] == []
+
+
 def test_an_unpaid_intent_cannot_be_refunded(stand: Stand) -> None:
     session = stand.paid("DE89370400440532013000")
     with pytest.raises(stripe.InvalidRequestError, match="does not have a successful charge"):

@@ -161,7 +161,7 @@ class Dashboard:
 
     @_at_once
     def status(self) -> Row:
-        """Where it stands: clock, settings, standing faults, waiting webhooks, last events."""
+        """Clock, settings, standing faults, what waits (webhooks, debits), last events."""
         world, rows = self._account.world, self._account.state.rows
         now = world.clock.now()
         waiting = sorted(rows["delivery"].items(), key=lambda item: item[1]["due"])
@@ -178,6 +178,10 @@ class Dashboard:
                  "endpoint": row["endpoint"], "due_in": row["due"] - now,
                  "attempt": row["attempt"]}
                 for id_, row in waiting[:100]
+            ],
+            "debits_waiting": [
+                {"payment_intent": row["target"], "due_in": row["due"] - now}
+                for row in payments.list_debits(world)[:100]
             ],
             "recent_events": [
                 {"id": row["id"], "type": row["type"], "created": row["created"],

@@ -1,5 +1,7 @@
 """Paying a session: the payment intent, its charges, what the bank says now and later."""
 
+from operator import itemgetter
+
 from commande.sandbox import blanks, charges
 from commande.sandbox.cards import BANK_SAYS_NO, Buyer, Decline, Means
 from commande.sandbox.errors import Refusal
@@ -208,6 +210,13 @@ def _start_debit(world: World, session: Row, intent: Row, means: Means, buyer: B
         due = world.clock.now() + wait + world.settings.dispute_delay
         world.schedule(due, "open_dispute", charge["id"])
     return session
+
+
+def list_debits(world: World) -> list[Row]:
+    """The debits that the bank has still to answer, by when it will: `due` and `target`."""
+    timers = world.state.rows["timer"].values()
+    debits = [timer for timer in timers if timer["action"] in ("settle_debit", "fail_debit")]
+    return sorted(debits, key=itemgetter("due"))
 
 
 def finish_debit(world: World, intent_id: str, *, succeeds: bool) -> None:
