@@ -209,7 +209,7 @@ def test_refunds_are_whole_or_in_part_and_never_too_much(stand: Stand) -> None:
         4998,
         1000,
     ]
-    types = [event.type for event in stand.v1.events.list({"types": ["refund.*"]}).data]
+    types = [event.type for event in stand.v1.events.list({"type": "refund.*"}).data]
     assert types == ["refund.created", "refund.created"]
     assert stand.v1.balance.retrieve().pending[0].amount == 0
 
@@ -250,7 +250,7 @@ def test_a_refund_can_fail_later(stand: Stand) -> None:
     assert (failed.status, failed.failure_reason) == ("failed", "expired_or_canceled_card")
     charge = stand.v1.charges.list({"payment_intent": intent}).data[0]
     assert (charge.refunded, charge.amount_refunded) == (False, 0)
-    types = {event.type for event in stand.v1.events.list({"types": ["refund.*"]}).data}
+    types = {event.type for event in stand.v1.events.list({"type": "refund.*"}).data}
     assert types == {"refund.created", "refund.updated", "refund.failed"}
 
 

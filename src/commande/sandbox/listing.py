@@ -147,7 +147,7 @@ def _fits(row: Row, name: str, wanted: Any) -> bool:
     if name == "delivery_success":
         return bool((row["pending"] == 0) == wanted)
     if name == "types":
-        return any(fnmatchcase(row["type"], pattern) for pattern in wanted)
+        return row["type"] in wanted
     if name == "type":
         return fnmatchcase(row["type"], wanted)
     return bool(row[name] == wanted)
