@@ -17,11 +17,11 @@ from proof.books import (
     NEVER,
     ONCE,
     count_effects,
+    count_under_way,
     count_unsettled,
-    count_waiting,
     find_half_made,
 )
-from proof.crew import PATIENCE, SECRET, WEBHOOK, Crew
+from proof.crew import PATIENCE, SECRET, WEBHOOK, Crew, until_so
 from proof.crowd import KEY, an_order
 from proof.effects import sent_letters
 from proof.premises import Premises
@@ -294,13 +294,15 @@ class Anvil:
     # -- books ---------------------------------------------------------------------------------
 
     async def _come_to_rest(self) -> None:
-        """Nobody asks any more; the workers finish what they hold."""
-        give_up = time.monotonic() + PATIENCE
-        # In this order: what is settled between the two looks leaves something waiting.
-        while await self._db.read(count_unsettled) or await self._db.read(count_waiting):
-            if time.monotonic() > give_up:
-                break  # what is left half done is told by the comparison
-            await asyncio.sleep(0.05)
+        """Nobody asks any more; the workers finish what they hold. What is left half done is told
+        by the comparison."""
+
+        async def rests() -> bool:
+            # In this order: what is settled between the two looks leaves something under way.
+            unsettled = await self._db.read(count_unsettled)
+            return not unsettled and not await self._db.read(count_under_way)
+
+        await until_so(rests)
 
     async def _compare(self) -> list[str]:
         wrong = await find_breaches(self._db, self._crew.stripe_url)

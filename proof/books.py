@@ -109,7 +109,7 @@ def _delivered(stripe_url: str, key: str) -> set[str]:
     return {event["id"] for event in heard}
 
 
-def count_waiting(conn: Connection) -> int:
+def count_under_way(conn: Connection) -> int:
     """Events and letters that somebody holds or that wait for somebody."""
     return sum(found.get("pending", 0) for found in (count_events(conn), count_messages(conn)))
 

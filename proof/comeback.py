@@ -22,9 +22,9 @@ from commande.db import open_database
 from commande.db.outbox import count_messages
 from commande.db.tables import attempts
 from proof.board import Moment
-from proof.books import count_waiting, find_refund_gaps
+from proof.books import count_under_way, find_refund_gaps
 from proof.copies import copy_of
-from proof.crew import PATIENCE, SECRET, Crew, Hand, until
+from proof.crew import PATIENCE, SECRET, Crew, Hand, until, until_so
 from proof.crowd import KEY, Crowd
 from proof.effects import sent_letters
 from proof.failover.shop import unaccounted
@@ -207,12 +207,13 @@ class Comeback:
     async def _compare(self, before: Facts) -> list[str]:
         db = open_database(self.url)
         try:
-            give_up = time.monotonic() + PATIENCE
-            # In this order: what is heard between the two looks waits then.
-            while not await self._all_heard() or await db.read(count_waiting) > 0:
-                if time.monotonic() > give_up:
-                    return ["I12: it does not come to rest"]
-                await asyncio.sleep(0.05)
+
+            async def rests() -> bool:
+                # In this order: what is heard between the two looks is under way then.
+                return await self._all_heard() and not await db.read(count_under_way)
+
+            if not await until_so(rests):
+                return ["I12: it does not come to rest"]
             listed = await asyncio.to_thread(list_sessions, self._crew.stripe_url)
             paid = {
                 session["id"]: session["amount_total"] for session in listed if is_paid(session)

@@ -5,7 +5,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -152,9 +152,20 @@ class Crew:
 
 async def until(happened: Callable[[], bool], seconds: float) -> bool:
     """Look every millisecond, at most so long; whether it happened."""
+
+    async def look() -> bool:
+        return happened()
+
+    return await until_so(look, seconds, every=0.001)
+
+
+async def until_so(
+    holds: Callable[[], Awaitable[bool]], seconds: float = PATIENCE, every: float = 0.05
+) -> bool:
+    """Ask somebody, at most so long; whether it came to hold."""
     give_up = time.monotonic() + seconds
-    while not happened():
+    while not await holds():
         if time.monotonic() > give_up:
             return False
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(every)
     return True

@@ -14,8 +14,8 @@ import asyncpg  # type: ignore[import-untyped]
 from commande.cli.terminal import err, out, table
 from commande.db import open_database
 from commande.logs import configure_logs
-from proof.books import audit, count_waiting, find_losses, read_acknowledged
-from proof.crew import PATIENCE
+from proof.books import audit, count_under_way, find_losses, read_acknowledged
+from proof.crew import until_so
 from proof.crowd import KEY
 from proof.failover.__main__ import arguments
 from proof.failover.cluster import Cluster, Programs, Terms
@@ -165,12 +165,13 @@ class Run:
 
     async def _come_to_rest(self) -> None:
         """The workers skip the letters (there is no mail server), also those that somebody held
-        whose session was lost: after their lease."""
-        give_up = time.monotonic() + PATIENCE
-        while await self._db.read(count_waiting):
-            if time.monotonic() > give_up:
-                return  # what is left half done is told by the comparison
-            await asyncio.sleep(0.1)
+        whose session was lost: after their lease. What is left half done is told by the
+        comparison."""
+
+        async def rests() -> bool:
+            return not await self._db.read(count_under_way)
+
+        await until_so(rests)
 
     async def _compare(self) -> None:
         """Every payment that Stripe took, in the books; and all invariants."""
